@@ -1,0 +1,60 @@
+import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js'
+import type { Brand } from './brand.js'
+
+export { bytesToHex, concatBytes, hexToBytes }
+
+export type Bytes = Uint8Array
+/** A SHA-256 digest. */
+export type Digest = Brand<Uint8Array, 'Digest'>
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Lexicographic order, shorter first on a tie: the order of canonical map keys and of sorted accounts. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const difference = a[i]! - b[i]!
+    if (difference !== 0) return difference
+  }
+  return a.length - b.length
+}
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** Big-endian, fixed length. @throws RangeError when negative or too large: the caller's range check is missing. */
+export function bigintToBytes(value: bigint, length: number): Uint8Array {
+  const hex = value.toString(16)
+  if (value < 0n || hex.length > length * 2) throw new RangeError(`bigintToBytes: value does not fit ${length} bytes`)
+  return hexToBytes(hex.padStart(length * 2, '0'))
+}
+
+export const bytesToBigint = (bytes: Uint8Array): bigint => (bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`))
+
+/** A 64-bit big-endian counter: ids, versions, times, heights (all below 2^53). */
+export function u64(value: number): Uint8Array {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('u64: not a safe unsigned integer')
+  const out = new Uint8Array(8)
+  new DataView(out.buffer).setBigUint64(0, BigInt(value))
+  return out
+}
+
+export function readU64(bytes: Uint8Array, offset = 0): number | undefined {
+  if (bytes.length < offset + 8) return undefined
+  const value = new DataView(bytes.buffer, bytes.byteOffset + offset, 8).getBigUint64(0)
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : undefined
+}
+
+/** Length-prefixed concatenation: no two lists of parts give the same bytes (P6). */
+export function framed(...parts: readonly Uint8Array[]): Uint8Array {
+  const out: Uint8Array[] = []
+  for (const part of parts) {
+    const prefix = new Uint8Array(4)
+    new DataView(prefix.buffer).setUint32(0, part.length)
+    out.push(prefix, part)
+  }
+  return concatBytes(...out)
+}

@@ -1,0 +1,40 @@
+/** The one door to the curve (P8): group, ECDSA and ECDH over secp256k1, native where it loads, noble where not. */
+import { ok, type Result, refuse } from '../result.js'
+import type { CurveBackend, Point, Signature } from './backend.js'
+import { loadNative } from './native.js'
+import { noble } from './noble.js'
+import { scalarFromBigint } from './scalar.js'
+
+export type { CurveBackend, Point, Signature } from './backend.js'
+export { loadNative } from './native.js'
+export { noble } from './noble.js'
+export * from './scalar.js'
+
+/** `MERIDIAN_CURVE=noble` picks the pure backend even where the native one loads (tests, diagnosis). */
+export const curve: CurveBackend = process.env['MERIDIAN_CURVE'] === 'noble' ? noble : (loadNative() ?? noble)
+
+/** A group element: a finite point or infinity. Only what the program computes may be infinite, never what it reads. */
+export type Element = Point | null
+
+/** The generator: 1*G. */
+export const G: Point = curve.multiplyBase(scalarFromBigint(1n)!)
+
+export function parsePoint(bytes: Uint8Array): Result<Point> {
+  return curve.isPoint(bytes) ? ok(bytes as Point) : refuse('bad_point')
+}
+
+/** Length is all that can be checked alone: high s is refused when verifying (L10). */
+export function parseSignature(bytes: Uint8Array): Result<Signature> {
+  return bytes.length === 64 ? ok(bytes as Signature) : refuse('bad_encoding')
+}
+
+/** Sum of elements, infinity as the neutral one. */
+export function sumElements(elements: readonly Element[]): Element {
+  const finite = elements.filter((element): element is Point => element !== null)
+  if (finite.length <= 1) return finite[0] ?? null
+  return curve.sum(finite)
+}
+
+export const negateElement = (element: Element): Element => (element === null ? null : curve.negate(element))
+
+export const subtractElements = (a: Element, b: Element): Element => sumElements([a, negateElement(b)])
