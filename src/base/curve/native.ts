@@ -1,23 +1,33 @@
 import { createRequire } from 'node:module'
 import type { CurveBackend, Point, Signature } from './backend.js'
 
-/** What `secp256k1/bindings` exports: it writes into `out` and returns a code, 0 for success. */
+/** What `secp256k1/bindings` exports, as far as we use it: it returns fresh arrays and throws with a fixed message. */
 interface Binding {
-  publicKeyVerify(key: Uint8Array): number
-  publicKeyCreate(out: Uint8Array, key: Uint8Array): number
-  publicKeyNegate(out: Uint8Array, key: Uint8Array): number
-  publicKeyCombine(out: Uint8Array, keys: readonly Uint8Array[]): number
-  publicKeyTweakAdd(out: Uint8Array, key: Uint8Array, tweak: Uint8Array): number
-  publicKeyTweakMul(out: Uint8Array, key: Uint8Array, tweak: Uint8Array): number
-  ecdsaSign(out: { signature: Uint8Array; recid: number | null }, digest: Uint8Array, key: Uint8Array): number
+  publicKeyVerify(key: Uint8Array): boolean
+  publicKeyCreate(key: Uint8Array): Uint8Array
+  publicKeyNegate(key: Uint8Array): Uint8Array
+  publicKeyCombine(keys: readonly Uint8Array[]): Uint8Array
+  publicKeyTweakAdd(key: Uint8Array, tweak: Uint8Array): Uint8Array
+  publicKeyTweakMul(key: Uint8Array, tweak: Uint8Array): Uint8Array
+  ecdsaSign(digest: Uint8Array, key: Uint8Array): { signature: Uint8Array }
+  ecdsaVerify(signature: Uint8Array, digest: Uint8Array, key: Uint8Array): boolean
   /** SHA-256 of the compressed point, constant time. */
-  ecdh(out: Uint8Array, publicKey: Uint8Array, key: Uint8Array): number
-  ecdsaVerify(signature: Uint8Array, digest: Uint8Array, key: Uint8Array): number
+  ecdh(publicKey: Uint8Array, key: Uint8Array): Uint8Array
 }
 
-/** A code that our parsed inputs cannot cause means a defect of this program. */
-function must(code: number, name: string): void {
-  if (code !== 0) throw new Error(`secp256k1 ${name} returned ${code}`)
+/** The binding's only ways to say "infinity" (with a tweak in range) and "r or s is not below q". */
+const SUM_INFINITE = 'The sum of the public keys is not valid'
+const TWEAKED_INFINITE = 'The tweak was out of range or the resulted private key is invalid'
+const SIGNATURE_OVERFLOW = 'Signature could not be parsed'
+
+/** `run`'s value, or `otherwise` where it throws `message`. Any other error is a defect of this program and goes on. */
+function unless<T, U>(message: string, otherwise: U, run: () => T): T | U {
+  try {
+    return run()
+  } catch (error) {
+    if (error instanceof Error && error.message === message) return otherwise
+    throw error
+  }
 }
 
 /**
@@ -34,53 +44,18 @@ export function loadNative(): CurveBackend | undefined {
   return nativeBackend(binding)
 }
 
-function nativeBackend(binding: Binding): CurveBackend {
-  const out = (): Uint8Array => new Uint8Array(33)
-  return {
-    name: 'native',
-    isPoint: (bytes) => bytes.length === 33 && binding.publicKeyVerify(bytes) === 0,
-    multiplyBase(k) {
-      const point = out()
-      must(binding.publicKeyCreate(point, k), 'publicKeyCreate')
-      return point as Point
-    },
-    multiply(point, k) {
-      const product = out()
-      must(binding.publicKeyTweakMul(product, point, k), 'publicKeyTweakMul')
-      return product as Point
-    },
-    sum(points) {
-      if (points.length === 0) return null
-      const total = out()
-      // 2 is "the sum is not valid": infinity. 1 is "a summand does not parse": a defect.
-      const code = binding.publicKeyCombine(total, points)
-      if (code === 2) return null
-      must(code, 'publicKeyCombine')
-      return total as Point
-    },
-    negate(point) {
-      const opposite = out()
-      must(binding.publicKeyNegate(opposite, point), 'publicKeyNegate')
-      return opposite as Point
-    },
-    addBase(point, k) {
-      const total = out()
-      const code = binding.publicKeyTweakAdd(total, point, k)
-      if (code === 2) return null
-      must(code, 'publicKeyTweakAdd')
-      return total as Point
-    },
-    sign(digest, key) {
-      const result = { signature: new Uint8Array(64), recid: null }
-      must(binding.ecdsaSign(result, digest, key), 'ecdsaSign')
-      return result.signature as Signature
-    },
-    verify: (digest, signature, publicKey) =>
-      signature.length === 64 && binding.ecdsaVerify(signature, digest, publicKey) === 0,
-    ecdh(publicKey, key) {
-      const secret = new Uint8Array(32)
-      must(binding.ecdh(secret, publicKey, key), 'ecdh')
-      return secret
-    },
-  }
-}
+const nativeBackend = (binding: Binding): CurveBackend => ({
+  name: 'native',
+  isPoint: (bytes) => bytes.length === 33 && binding.publicKeyVerify(bytes),
+  multiplyBase: (k) => binding.publicKeyCreate(k) as Point,
+  multiply: (point, k) => binding.publicKeyTweakMul(point, k) as Point,
+  sum: (points) =>
+    points.length === 0 ? null : unless(SUM_INFINITE, null, () => binding.publicKeyCombine(points) as Point),
+  negate: (point) => binding.publicKeyNegate(point) as Point,
+  addBase: (point, k) => unless(TWEAKED_INFINITE, null, () => binding.publicKeyTweakAdd(point, k) as Point),
+  sign: (digest, key) => binding.ecdsaSign(digest, key).signature as Signature,
+  verify: (digest, signature, publicKey) =>
+    signature.length === 64 &&
+    unless(SIGNATURE_OVERFLOW, false, () => binding.ecdsaVerify(signature, digest, publicKey)),
+  ecdh: (publicKey, key) => binding.ecdh(publicKey, key),
+})
