@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { cbor, decodeAs, zBytesUpTo, zCount, zPoint } from './codec.js'
 import { taggedHash } from './digest.js'
 import type { LedgerId } from './ids.js'
+import { LIMITS } from './limits.js'
 import type { Result } from './result.js'
 
 /** An account that exists from the start: the issuer and the regulator (L1). */
@@ -19,10 +20,22 @@ export const zGenesis = z.strictObject({
   /** Signs the embedded ledger's block heads. */
   headKey: zPoint,
   /** Bounds of a channel's dispute window, seconds. */
-  windowMin: zCount,
-  windowMax: zCount,
+  windowMin: z.int().min(1).max(LIMITS.window_s),
+  windowMax: z.int().min(1).max(LIMITS.window_s),
   /** Ledger time of genesis, seconds. */
   time: zCount,
+  /** Who advances ledger time where the ledger has none of its own (A3); null where it has. */
+  clock: z
+    .strictObject({
+      accounts: z.array(zPoint).min(1).max(LIMITS.clock_accounts),
+      /** Distinct accounts that must agree on a step. */
+      quorum: z.int().min(1).max(LIMITS.clock_accounts),
+      /** Seconds that one step may add. */
+      stepMax: zCount,
+      /** Blocks between two steps. */
+      blocksMin: zCount,
+    })
+    .nullable(),
   /** Fresh for every ledger, so that two ledgers of the same accounts differ. */
   salt: zBytesUpTo(32),
   /** Allows short keys, manual clocks and load tests; no money of value belongs on it. */

@@ -4,6 +4,27 @@ export const LIMITS = {
   frame_bytes: 65_569,
   /** BOLT 8's plaintext bound. */
   message_bytes: 65_535,
+  /** W3: WebSocket fragments of one frame, and pieces in which its bytes may trickle in. */
+  frame_fragments: 8,
+  frame_chunks: 1_024,
+  /** W3: from TCP's accept to the end of Noise; then to the peer's hello. */
+  handshake_ms: 10_000,
+  /** W3: silence after which a connection ends; it is pinged three times within. */
+  idle_ms: 60_000,
+  /** W3: bytes waiting to be sent on one connection: from the first on it says "pause", at the second it ends. */
+  send_pause_bytes: 1_048_576,
+  send_queue_bytes: 16_777_216,
+  /** W3: connections that have not finished Noise: all, and from one address (IPv6: one /64). */
+  unauthenticated_connections: 256,
+  unauthenticated_per_address: 32,
+  authenticated_connections: 16_384,
+  /** W3: one peer's rate; above it the peer is read more slowly, not cut off. */
+  peer_messages_per_s: 20_000,
+  peer_bytes_per_s: 67_108_864,
+  /** Peers whose rate is remembered after they have gone. */
+  peers_remembered: 4_096,
+  /** Bytes of an HTTP upgrade request's headers. */
+  upgrade_header_bytes: 4_096,
   /** L7: locks in one state. */
   locks_per_state: 512,
   /** C9: locks in one direction. */
@@ -19,6 +40,10 @@ export const LIMITS = {
   round_bytes: 60_000,
   /** C4: proposals of one side waiting for a round. */
   queued_operations: 4_096,
+  /** L5: the longest dispute window that a genesis may allow: one year. */
+  window_s: 31_536_000,
+  /** A3: accounts that may advance ledger time. */
+  clock_accounts: 16,
   /** A transaction's canonical bytes. */
   transaction_bytes: 131_072,
   /** A ledger's waiting transactions. */
@@ -27,7 +52,17 @@ export const LIMITS = {
   block_transactions: 512,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
+  /** S1: batches that share one sync. */
+  store_group_batches: 1_024,
+  /** P8: moduli with a ready OpenSSL context, per thread. */
+  modexp_contexts: 512,
+  /** P2: account keys with their derived h, per thread. */
+  paillier_keys: 4_096,
   reference_bytes: 256,
   invoice_characters: 4_096,
+  /** R6: hubs named in one invoice. */
+  invoice_hints: 4,
+  address_characters: 256,
   route_hops: 20,
+  receipt_bytes: 8_192,
 } as const
