@@ -83,6 +83,18 @@ export const ERRORS = {
     'fix_request',
     'The posted state is of another channel, or is not the state 0 that the opening recorded.',
   ),
+  // embedded ledger: its database, its faces, its clients (A1, A2)
+  ledger_behind: entry(
+    'call_operator',
+    'The database lacks blocks that were acknowledged; restore it from a newer copy, never sign those heights again.',
+  ),
+  ledger_block: entry('call_operator', 'A block does not follow from the one before it by the rules of the ledger.'),
+  ledger_full: entry('wait', 'The ledger has as many waiting transactions as it may; send the same bytes later.'),
+  ledger_head: entry('call_operator', 'A block head is not signed by the ledger or contradicts its chain.'),
+  ledger_no_route: entry('fix_request', 'The ledger answers nothing under this address.'),
+  ledger_not_manual: entry('fix_request', 'Only a test ledger with a manual clock can be advanced by call.'),
+  ledger_other: entry('fix_request', 'The ledger is not the one of the expected genesis.'),
+  ledger_rate: entry('wait', 'Too many requests from this address.'),
   // routing: forwarding, invoices, payments, receipts (R1 to R7)
   amount_above_maximum: entry('fix_request', 'A hop forwards no amount this large.'),
   amount_below_minimum: entry('fix_request', 'A hop forwards no amount this small.'),

@@ -46,10 +46,30 @@ export const LIMITS = {
   clock_accounts: 16,
   /** A transaction's canonical bytes. */
   transaction_bytes: 131_072,
-  /** A ledger's waiting transactions. */
+  /** A ledger's waiting transactions: all, their bytes, and how often one is proven again because its state moved. */
   mempool_transactions: 4_096,
-  /** Transactions in one block. */
+  mempool_bytes: 67_108_864,
+  mempool_attempts: 8,
+  /** Transactions, and refusals, in one block; bytes of transactions after which a block takes no more. */
   block_transactions: 512,
+  block_bytes: 4_194_304,
+  /** One value of the ledger's keyed state. */
+  state_value_bytes: 262_144,
+  /** Blocks, and bytes, in one answer to an auditor; blocks that a subscriber may lag before the disk is read for it. */
+  block_page: 64,
+  block_page_bytes: 16_777_216,
+  blocks_remembered: 64,
+  /** A ledger's subscribers: all; time that one may take to read what it was sent; silence that ends a connection. */
+  ledger_subscribers: 1_024,
+  subscriber_stall_ms: 15_000,
+  subscriber_idle_ms: 45_000,
+  /** Requests to a ledger from one address, and addresses whose rate is remembered. */
+  ledger_requests_per_s: 2_000,
+  ledger_addresses: 4_096,
+  /** A ledger's client: a request's answer, and how long an unknown outcome is asked again before it is reported. */
+  ledger_request_ms: 30_000,
+  ledger_unknown_ms: 120_000,
+  ledger_backoff_ms_max: 5_000,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
   /** S1: batches that share one sync. */
