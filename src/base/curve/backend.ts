@@ -22,6 +22,8 @@ export interface CurveBackend {
   negate(point: Point): Point
   /** point + k*G. */
   addBase(point: Point, k: Scalar): Point | null
+  /** e*point + s*G in variable time: for public scalars only, as every step of a ring signature is (P5). */
+  multiplyAdd(point: Point, e: Scalar, s: Scalar): Point | null
   /** RFC 6979, low s. */
   sign(digest: Digest, key: Scalar): Signature
   /** False for a high s, a zero or overlong r or s, and a wrong signature. */

@@ -27,6 +27,12 @@ export const noble: CurveBackend = {
   sum: (points) => encodeOrNull(points.reduce((total, point) => total.add(decode(point)), Curve.ZERO)),
   negate: (point) => encode(decode(point).negate()),
   addBase: (point, k) => encodeOrNull(decode(point).add(Curve.BASE.multiply(bytesToBigint(k)))),
+  multiplyAdd: (point, e, s) =>
+    encodeOrNull(
+      decode(point)
+        .multiplyUnsafe(bytesToBigint(e))
+        .add(Curve.BASE.multiplyUnsafe(bytesToBigint(s))),
+    ),
   sign: (digest, key) => secp256k1.sign(digest, key, { prehash: false, lowS: true }) as Signature,
   verify(digest, signature, publicKey) {
     if (signature.length !== 64) return false
