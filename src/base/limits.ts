@@ -37,9 +37,16 @@ export const LIMITS = {
   link_pairs: 16,
   /** C5: a round's bound in count and bytes of its packed operations. */
   round_operations: 1_024,
-  round_bytes: 60_000,
-  /** C4: proposals of one side waiting for a round. */
+  round_bytes: 160_000,
+  /** C4: proposals of one side waiting for a round, and how many of them may be locks (they carry an onion). */
   queued_operations: 4_096,
+  queued_locks: 512,
+  /** C4: an operation's parts that its proposer chooses freely: a pay's reference, a lock's onion, a release's reason. */
+  pay_reference_bytes: 64,
+  lock_payload_bytes: 2_048,
+  release_reason_bytes: 400,
+  /** Packed operations in one propose message. */
+  propose_bytes: 60_000,
   /** L5: the longest dispute window that a genesis may allow: one year. */
   window_s: 31_536_000,
   /** A3: accounts that may advance ledger time. */

@@ -1,0 +1,71 @@
+/** Revocation secrets (C3): BOLT 3's "Per-commitment Secret Requirements" and "Efficient Per-commitment Secret Storage". */
+import { type Digest, equalBytes } from '../base/bytes.js'
+import { sha256 } from '../base/digest.js'
+
+const BITS = 48
+const LAST_INDEX = (1n << 48n) - 1n
+
+/** Version 0 has the largest index: every later secret may derive earlier ones, never the reverse. */
+const indexOf = (version: number): bigint => LAST_INDEX - BigInt(version)
+
+/** BOLT 3: "flip(B) alternates the B'th least significant bit": bit b is bit b%8 of byte b/8. */
+function derive(secret: Uint8Array, bits: number, index: bigint): Uint8Array {
+  let value = Uint8Array.from(secret)
+  for (let bit = bits - 1; bit >= 0; bit--) {
+    if (((index >> BigInt(bit)) & 1n) === 0n) continue
+    value[bit >> 3]! ^= 1 << (bit & 7)
+    value = Uint8Array.from(sha256(value))
+  }
+  return value
+}
+
+/** BOLT 3's generate_from_seed. */
+export const secretAt = (seed: Uint8Array, index: bigint): Uint8Array => derive(seed, BITS, index)
+
+export const revocationSecret = (seed: Uint8Array, version: number): Uint8Array => secretAt(seed, indexOf(version))
+
+export const revocationHash = (secret: Uint8Array): Digest => sha256(secret)
+
+interface Slot {
+  readonly index: bigint
+  readonly secret: Uint8Array
+}
+
+/** At most 49 slots hold every secret of the counterparty. Secrets arrive for versions 0, 1, 2, … without gaps. */
+export interface RevocationStore {
+  /** Versions below are known. */
+  readonly count: number
+  readonly slots: readonly (Slot | undefined)[]
+}
+
+export const EMPTY_STORE: RevocationStore = { count: 0, slots: [] }
+
+function trailingZeros(index: bigint): number {
+  for (let bit = 0; bit < BITS; bit++) if (((index >> BigInt(bit)) & 1n) === 1n) return bit
+  return BITS
+}
+
+/** The store with the secret of version `store.count`, or undefined where it does not derive what was stored before. */
+export function insertSecret(store: RevocationStore, secret: Uint8Array): RevocationStore | undefined {
+  const index = indexOf(store.count)
+  const place = trailingZeros(index)
+  const consistent = store.slots
+    .slice(0, place)
+    .every((slot) => slot !== undefined && equalBytes(derive(secret, place, slot.index), slot.secret))
+  if (!consistent) return undefined
+  const slots = store.slots.slice()
+  slots[place] = { index, secret }
+  return { count: store.count + 1, slots }
+}
+
+/** The counterparty's secret of any version below `count`. */
+export function storedSecret(store: RevocationStore, version: number): Uint8Array | undefined {
+  if (version < 0 || version >= store.count) return undefined
+  const index = indexOf(version)
+  for (const [place, slot] of store.slots.entries()) {
+    if (slot === undefined) continue
+    const prefix = (LAST_INDEX >> BigInt(place)) << BigInt(place)
+    if ((index & prefix) === slot.index) return derive(slot.secret, place, index)
+  }
+  return undefined
+}
