@@ -21,6 +21,21 @@ export const ERRORS = {
   bad_scalar: entry('fix_request', 'The bytes are not a canonical scalar in [1, q-1].'),
   too_long: entry('fix_request', 'The input is longer than its limit.'),
   // store: the disk (S1 to S3, C7)
+  high_water_corrupt: entry(
+    'call_operator',
+    'The high-water file is not readable; keep it, its channels go to recovery.',
+  ),
+  high_water_exists: entry('fix_request', 'A high-water file is already there; it is never overwritten.'),
+  high_water_missing: entry('call_operator', 'The high-water file is gone; without it the database cannot be trusted.'),
+  journal_broken: entry('call_operator', 'A channel’s journal has a gap or does not continue its hash chain.'),
+  keystore_damaged: entry('call_operator', 'The keystore file is damaged; restore it from the backup of the seed.'),
+  keystore_exists: entry('fix_request', 'A keystore is already there; it is never overwritten.'),
+  keystore_missing: entry('fix_request', 'There is no keystore here; init creates it, last of all.'),
+  keystore_refused: entry(
+    'fix_request',
+    'The passphrase does not open this keystore (or somebody altered the file on purpose).',
+  ),
+  passphrase_missing: entry('fix_request', 'The passphrase file is absent, empty or longer than 1024 bytes.'),
   store_closed: entry('wait', 'The store is closed; the process is shutting down.'),
   store_corrupt: entry(
     'call_operator',
@@ -33,7 +48,8 @@ export const ERRORS = {
   ),
   store_locked: entry('wait', 'Another process has this directory open; one process owns a database.'),
   store_missing: entry('fix_request', 'There is no database here; only init creates one.'),
-  store_newer: entry('call_operator', 'The database was written by a newer version of this program.'),
+  store_newer: entry('call_operator', 'The data was written by a newer version of this program.'),
+  store_tampered: entry('call_operator', 'A sealed row was altered, moved to another key, or sealed with another key.'),
   // wire: connections between peers (W1 to W3); the reason why a session ended
   bad_address: entry('fix_request', 'A peer address is <account>@ws://host:port or <account>@wss://host:port.'),
   bad_frame: entry('call_operator', 'The peer sent a frame that cannot be read; the connection was ended.'),
@@ -52,6 +68,7 @@ export const ERRORS = {
   // ledger: what the contract refuses (L3 to L10)
   account_exists: entry('fix_request', 'The account is registered already.'),
   bad_ciphertext: entry('fix_request', 'A ciphertext has a wrong length, is out of range or is no unit modulo n^2.'),
+  bad_genesis: entry('call_operator', 'The genesis contradicts itself or holds a key whose proof fails.'),
   bad_key: entry('fix_request', 'The Paillier modulus has not the length that genesis fixes.'),
   bad_nonce: entry('retry_same_key', 'The nonce is not the next one of the account.'),
   bad_proof: entry(
