@@ -18,6 +18,10 @@ export const ERRORS = {
   bad_encoding: entry('fix_request', 'The bytes are not canonical CBOR of the expected shape.'),
   bad_amount: entry('fix_request', 'An amount is an integer of minor units, at least 0 and below 2^L.'),
   bad_point: entry('fix_request', 'The bytes are not a canonical, finite curve point.'),
+  bad_record: entry(
+    'call_operator',
+    'A record has a missing segment, one out of range, or a total that is not their sum.',
+  ),
   bad_scalar: entry('fix_request', 'The bytes are not a canonical scalar in [1, q-1].'),
   too_long: entry('fix_request', 'The input is longer than its limit.'),
   // store: the disk (S1 to S3, C7)
