@@ -161,14 +161,19 @@ export function modInverse(value: bigint, modulus: bigint): bigint | undefined {
 }
 
 /**
- * Lehmer's Euclid: runs of steps are found on the leading 50 bits and applied to the long numbers at once, eight times
- * as fast as long division by long division. `factor * b = divisor (mod a)`.
+ * Lehmer's Euclid: runs of steps are found on the leading 50 bits and applied to the long numbers at once, two to three
+ * times as fast as one long division after another. `factor * b = divisor (mod a)`.
  */
 function euclid(a: bigint, b: bigint): { readonly divisor: bigint; readonly factor: bigint } {
-  let [high, low, highFactor, lowFactor] = [a, b, 0n, 1n]
+  let [high, low, highFactor, lowFactor] = a >= b ? [a, b, 0n, 1n] : [b, a, 1n, 0n]
+  let shift = Math.max(0, bitLength(high) - 50)
   while (low !== 0n) {
-    const shift = BigInt(Math.max(0, Math.max(bitLength(high), bitLength(low)) - 50))
-    const run = leadingRun(Number(high >> shift), Number(low >> shift))
+    let top = Number(high >> BigInt(shift))
+    if (shift > 0 && top < 2 ** 40) {
+      shift = Math.max(0, shift - 49 + Math.floor(Math.log2(top + 1)))
+      top = Number(high >> BigInt(shift))
+    }
+    const run = leadingRun(top, Number(low >> BigInt(shift)))
     if (run === undefined) {
       const quotient = high / low
       ;[high, low] = [low, high - quotient * low]
@@ -201,15 +206,16 @@ export function jacobi(value: bigint, modulus: bigint): -1 | 0 | 1 {
   let [top, bottom, sign] = [mod(value, modulus), modulus, 1 as -1 | 1]
   while (top !== 0n) {
     let twos = 0
-    while ((Number(top & 0xffn) & ((1 << 8) - 1)) === 0) {
-      top >>= 8n
-      twos += 8
+    while ((top & 0xffffn) === 0n) {
+      top >>= 16n
+      twos += 16
     }
-    const trailing = 31 - Math.clz32(Number(top & 0xffn) & -Number(top & 0xffn))
+    const word = Number(top & 0xffffn)
+    const trailing = 31 - Math.clz32(word & -word)
     top >>= BigInt(trailing)
     const eighth = Number(bottom & 7n)
     if ((twos + trailing) % 2 === 1 && (eighth === 3 || eighth === 5)) sign = sign === 1 ? -1 : 1
-    if ((Number(top & 3n) & eighth & 3) === 3) sign = sign === 1 ? -1 : 1
+    if ((eighth & 3) === 3 && (top & 3n) === 3n) sign = sign === 1 ? -1 : 1
     ;[top, bottom] = [bottom % top, top]
   }
   return bottom === 1n ? sign : 0
