@@ -158,6 +158,7 @@ export const ERRORS = {
   temporary_failure: entry('wait', 'A hop of the route could not handle the payment at the moment.'),
   unknown_next_hop: entry('fix_request', 'A hop of the route has no channel to the next one.'),
   // general
+  busy: entry('wait', 'As much work is waiting as may; try again shortly.'),
   internal: entry('call_operator', 'A defect of this program; the operation was stopped and its journal kept.'),
   unavailable: entry('wait', 'The service is not reachable or not ready at the moment.'),
 } as const satisfies Record<string, ErrorEntry>

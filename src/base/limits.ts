@@ -85,6 +85,8 @@ export const LIMITS = {
   modexp_contexts: 512,
   /** P2: account keys with their derived h, per thread. */
   paillier_keys: 4_096,
+  /** P8: jobs that wait for a worker thread. */
+  pool_jobs: 4_096,
   /** P10: segments of one record. */
   record_segments: 64,
   reference_bytes: 256,
