@@ -3,7 +3,7 @@
  * The contract never exponentiates (its `verify` does), so it needs no h and no key object.
  */
 import { bigintToBytes, bytesToBigint } from '../../base/bytes.js'
-import { gcd, modInverse } from '../../privacy/modexp.js'
+import { gcd, mod, modInverse } from '../../privacy/modexp.js'
 
 /** The ciphertext 1: zero with s = 0, the neutral element of every credit (L2). */
 export const zeroCiphertext = (n: Uint8Array): Uint8Array => bigintToBytes(1n, 2 * n.length)
@@ -28,8 +28,12 @@ export function multiply(n: Uint8Array, a: Uint8Array, b: Uint8Array): Uint8Arra
 
 /** The difference of two plaintexts (P7), undefined where `b` is no unit in range. */
 export function divide(n: Uint8Array, a: Uint8Array, b: Uint8Array): Uint8Array | undefined {
-  const square = bytesToBigint(n) ** 2n
+  const modulus = bytesToBigint(n)
+  const square = modulus * modulus
   const divisor = bytesToBigint(b)
-  const inverse = divisor < square ? modInverse(divisor, square) : undefined
-  return inverse === undefined ? undefined : bigintToBytes((bytesToBigint(a) * inverse) % square, 2 * n.length)
+  const modulo = divisor < square ? modInverse(divisor, modulus) : undefined
+  if (modulo === undefined) return undefined
+  // Newton: an inverse modulo n becomes one modulo n^2.
+  const inverse = mod(modulo * (2n - ((divisor * modulo) % square)), square)
+  return bigintToBytes((bytesToBigint(a) * inverse) % square, 2 * n.length)
 }
