@@ -1,0 +1,127 @@
+/** The ledger's own thread: storage, contract and blocks live here; proofs in the pool's threads below it. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isMainThread, parentPort, threadId, workerData } from 'node:worker_threads'
+import { equalBytes } from '../../base/bytes.js'
+import { cbor } from '../../base/codec.js'
+import { curve, parseScalar } from '../../base/curve/index.js'
+import { invariant, MeridianError } from '../../base/errors.js'
+import { decodeGenesis, type Genesis, ledgerIdOf } from '../../base/genesis.js'
+import { LIMITS } from '../../base/limits.js'
+import type { Result } from '../../base/result.js'
+import { checkDigest, runCheck } from '../../privacy/check.js'
+import { createPool, type ProofPool } from '../../privacy/pool.js'
+import { createLevelStore, openLevelStore } from '../../store/level.js'
+import { memoryStore } from '../../store/memory.js'
+import { type Block, beforeGenesis, digestBlock, sealBlock, sortedWrites } from '../block.js'
+import { apply } from '../contract/apply.js'
+import { checkGenesis, genesisWrites } from '../contract/genesis.js'
+import { readAccount, readChannel, readRevealed } from '../contract/state.js'
+import { Engine } from './engine.js'
+import type { BlockNotice, EngineApi, EngineStart } from './engine-api.js'
+import { HeadFile } from './head-file.js'
+import { serve } from './rpc.js'
+import { LedgerStorage } from './storage.js'
+
+/** @throws MeridianError with the refusal's code. */
+function need<T>(result: Result<T>): T {
+  if (!result.ok) throw new MeridianError(result.error.code, result.error.detail)
+  return result.value
+}
+
+interface Opened {
+  readonly engine: Engine
+  readonly storage: LedgerStorage
+  readonly pool: ProofPool
+}
+
+function firstBlock(genesis: Genesis, headKey: Uint8Array): Block {
+  const ledger = ledgerIdOf(genesis)
+  const body = { transactions: [], refusals: [], writes: sortedWrites(genesisWrites(genesis)) }
+  return sealBlock(ledger, beforeGenesis(genesis, ledger), genesis.time, body, need(parseScalar(headKey)))
+}
+
+/** `<dir>/ledger` is the database, `<dir>/ledger.head` the head file (S2). */
+async function openStorage({ dir, create, headKey }: EngineStart, genesis: Genesis): Promise<LedgerStorage> {
+  if (dir === undefined) return LedgerStorage.create(memoryStore(), genesis, firstBlock(genesis, headKey))
+  const [database, headFile] = [join(dir, 'ledger'), join(dir, 'ledger.head')]
+  if (create) {
+    need(checkGenesis(genesis, runCheck))
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    const store = need(await createLevelStore(database))
+    return LedgerStorage.create(store, genesis, firstBlock(genesis, headKey), await HeadFile.create(headFile))
+  }
+  const store = need(await openLevelStore(database))
+  return need(await LedgerStorage.open(store, genesis, need(await HeadFile.open(headFile))))
+}
+
+async function open(start: EngineStart, onBlock: (block: Block) => void): Promise<Opened> {
+  const genesis = need(decodeGenesis(start.genesis))
+  const headKey = need(parseScalar(start.headKey))
+  if (!equalBytes(curve.multiplyBase(headKey), genesis.headKey)) throw new MeridianError('ledger_other', 'head key')
+  if (genesis.clock !== null) throw new MeridianError('ledger_other', 'genesis names a clock: not an embedded ledger')
+  const storage = await openStorage(start, genesis)
+  const pool = createPool({ threads: start.verifiers })
+  const engine = new Engine({
+    genesis,
+    headKey,
+    storage,
+    clock: start.clock,
+    execute: (view, tx, at, verify) => apply(view, genesis, tx, at, verify),
+    digestOf: checkDigest,
+    verify: (check) => pool.verify(check),
+    onBlock,
+  })
+  return { engine, storage, pool }
+}
+
+function page(storage: LedgerStorage, from: number): readonly Uint8Array[] {
+  const blocks: Uint8Array[] = []
+  let size = 0
+  for (let height = from; blocks.length < LIMITS.block_page && size < LIMITS.block_page_bytes; height++) {
+    const bytes = storage.blockBytes(height)
+    if (bytes === undefined) break
+    blocks.push(bytes)
+    size += bytes.length
+  }
+  return blocks
+}
+
+function api(opening: Promise<Opened>, counts: { accepted: number; refused: number }): EngineApi {
+  const viewOf = async <T>(read: (view: { get(key: string): Uint8Array | undefined }) => T) => {
+    const { storage } = await opening
+    const { height, time } = storage.head
+    return { height, time, value: read({ get: (key) => storage.state(key) }) }
+  }
+  return {
+    ready: async () => (await opening).storage.head,
+    submit: async (bytes) => (await opening).engine.submit(bytes),
+    account: (id) => viewOf((view) => readAccount(view, id)),
+    channel: (id) => viewOf((view) => readChannel(view, id)),
+    revealed: (point) => viewOf((view) => readRevealed(view, point)),
+    blocks: async (from) => page((await opening).storage, from),
+    blockDigest: async (height) => (await opening).storage.digestBytes(height),
+    heightAfter: async (cursor) => (await opening).storage.heightAfter(cursor),
+    advance: async (step) => (await opening).engine.advance(step),
+    hold: async (held) => (await opening).engine.hold(held),
+    stats: async () => ({ ...counts, waiting: (await opening).engine.waiting, thread: threadId }),
+    close: async () => {
+      const { engine, pool, storage } = await opening
+      await engine.close()
+      await pool.close()
+      await storage.close()
+    },
+  }
+}
+
+invariant(!isMainThread && parentPort !== null, 'A2', 'the contract runs off the main thread')
+const port = parentPort
+const counts = { accepted: 0, refused: 0 }
+const opening = open(workerData as EngineStart, (block) => {
+  counts.accepted += block.transactions.length
+  counts.refused += block.refusals.length
+  const notice: BlockNotice = { head: block.head, digest: cbor(digestBlock(block)) }
+  port.postMessage({ notice })
+})
+opening.catch(() => undefined) // reported by `ready`
+serve<EngineApi>(port, api(opening, counts))
