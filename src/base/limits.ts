@@ -96,4 +96,8 @@ export const LIMITS = {
   address_characters: 256,
   route_hops: 20,
   receipt_bytes: 8_192,
+  /** R5: an idempotency key. */
+  key_characters: 128,
+  /** R5: a hop that raises its price at every attempt must not keep a payer trying. */
+  payment_attempts: 16,
 } as const
