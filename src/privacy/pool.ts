@@ -1,0 +1,202 @@
+/**
+ * Worker threads for everything of this folder that takes milliseconds (P8): nothing of it runs on a server's main
+ * thread. Jobs wait in one bounded queue, urgent ones before the others, first come first served within each.
+ */
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { MeridianError } from '../base/errors.js'
+import { LIMITS } from '../base/limits.js'
+import type { JobName, Jobs, Reply, Request } from './pool-jobs.js'
+import type { ProofCheck, Statement, Witness } from './statement.js'
+
+/** Which jobs come first: `urgent` is what a peer or a block waits for, `normal` what is prepared ahead. */
+export type Lane = 'urgent' | 'normal'
+
+export interface PoolOptions {
+  /** Default: the number of cores, four at most. */
+  readonly threads?: number
+  /** Jobs that may wait; one more is refused with `busy`. */
+  readonly queue?: number
+}
+
+/** An open private key: `id` is its number in the pool's workers. */
+export interface KeyHandle {
+  readonly id: number
+  readonly n: Uint8Array
+}
+
+/**
+ * Every method answers with its namesake's result, computed in a worker. Rejects with MeridianError: `busy` where the
+ * queue is full, `unavailable` after `close`, `internal` where the job threw (a defect) or a worker died, after which
+ * the whole pool answers nothing else.
+ */
+export interface ProofPool {
+  verify(check: ProofCheck, lane?: Lane): Promise<boolean>
+  /** With fresh entropy of the worker's own. */
+  prove(statement: Statement, witness: Witness, lane?: Lane): Promise<Uint8Array>
+  encrypt(n: Uint8Array, value: bigint, s: bigint, lane?: Lane): Promise<bigint>
+  randomizer(n: Uint8Array, s: bigint, lane?: Lane): Promise<bigint>
+  /** The factors as exportPrivateKey has them: secret, for `openKey` and for sealed storage. */
+  privateKeyFromSeed(seed: Uint8Array, bits: number, lane?: Lane): Promise<Uint8Array>
+  /** Hands the key to every worker, once; the jobs below name it by its handle. */
+  openKey(exported: Uint8Array): Promise<KeyHandle>
+  closeKey(key: KeyHandle): Promise<void>
+  encryptOwn(key: KeyHandle, value: bigint, s: bigint, lane?: Lane): Promise<bigint>
+  randomizerOwn(key: KeyHandle, s: bigint, lane?: Lane): Promise<bigint>
+  decrypt(key: KeyHandle, ciphertext: bigint, lane?: Lane): Promise<bigint>
+  rootOfRollover(key: KeyHandle, product: bigint, fresh: bigint, lane?: Lane): Promise<bigint>
+  proveKey(key: KeyHandle, account: Uint8Array, lane?: Lane): Promise<Uint8Array>
+  /** Takes no new job, finishes those it has, ends the threads. */
+  close(): Promise<void>
+}
+
+export function createPool(options: PoolOptions = {}): ProofPool {
+  const threads = new Threads(options.threads ?? Math.min(availableParallelism(), 4), options.queue ?? LIMITS.pool_jobs)
+  let keys = 0
+  return {
+    verify: (check, lane) => threads.run('verify', { check }, lane),
+    prove: (statement, witness, lane) => threads.run('prove', { statement, witness }, lane),
+    encrypt: (n, value, s, lane) => threads.run('encrypt', { n, value, s }, lane),
+    randomizer: (n, s, lane) => threads.run('randomizer', { n, s }, lane),
+    privateKeyFromSeed: (seed, bits, lane) => threads.run('privateKeyFromSeed', { seed, bits }, lane),
+    async openKey(exported) {
+      const id = ++keys
+      const [n] = await threads.runInEach('openKey', { key: id, exported })
+      return { id, n: n! }
+    },
+    async closeKey({ id }) {
+      await threads.runInEach('closeKey', { key: id })
+    },
+    encryptOwn: ({ id }, value, s, lane) => threads.run('encryptOwn', { key: id, value, s }, lane),
+    randomizerOwn: ({ id }, s, lane) => threads.run('randomizerOwn', { key: id, s }, lane),
+    decrypt: ({ id }, ciphertext, lane) => threads.run('decrypt', { key: id, ciphertext }, lane),
+    rootOfRollover: ({ id }, product, fresh, lane) => threads.run('rootOfRollover', { key: id, product, fresh }, lane),
+    proveKey: ({ id }, account, lane) => threads.run('proveKey', { key: id, account }, lane),
+    close: () => threads.close(),
+  }
+}
+
+interface Task {
+  readonly request: Request
+  resolve(value: unknown): void
+  reject(error: MeridianError): void
+}
+
+interface Thread {
+  readonly worker: Worker
+  /** Sent and not yet answered, by id. */
+  readonly sent: Map<number, Task>
+}
+
+const workerUrl = (): URL => new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+
+class Threads {
+  readonly #threads: readonly Thread[]
+  readonly #waiting: Readonly<Record<Lane, Task[]>> = { urgent: [], normal: [] }
+  readonly #queue: number
+  #ids = 0
+  /** What every new job is refused with, once set. */
+  #ended: MeridianError | undefined
+  #closing: Promise<void> | undefined
+  #drained: (() => void) | undefined
+
+  constructor(threads: number, queue: number) {
+    this.#queue = queue
+    this.#threads = Array.from({ length: threads }, () => this.#start())
+  }
+
+  #start(): Thread {
+    const thread: Thread = { worker: new Worker(workerUrl()), sent: new Map() }
+    thread.worker.on('message', (reply: Reply) => this.#answered(thread, reply))
+    thread.worker.on('error', (error) => this.#broke(error.message))
+    thread.worker.on('exit', (code) => this.#broke(`exit code ${code}`))
+    return thread
+  }
+
+  run<Name extends JobName>(
+    name: Name,
+    input: Jobs[Name]['input'],
+    lane: Lane = 'normal',
+  ): Promise<Jobs[Name]['output']> {
+    return this.#task(name, input, (task) => {
+      if (this.#waiting.urgent.length + this.#waiting.normal.length >= this.#queue) {
+        task.reject(new MeridianError('busy', 'proof pool'))
+        return
+      }
+      this.#waiting[lane].push(task)
+      this.#dispatch()
+    })
+  }
+
+  /** In every thread, after whatever it is doing: a worker answers in the order in which it is asked. */
+  runInEach<Name extends JobName>(name: Name, input: Jobs[Name]['input']): Promise<Jobs[Name]['output'][]> {
+    return Promise.all(this.#threads.map((thread) => this.#task(name, input, (task) => this.#send(thread, task))))
+  }
+
+  #task<Name extends JobName>(
+    name: Name,
+    input: Jobs[Name]['input'],
+    place: (task: Task) => void,
+  ): Promise<Jobs[Name]['output']> {
+    return new Promise((resolve, reject) => {
+      const task: Task = { request: { id: ++this.#ids, name, input }, resolve: resolve as Task['resolve'], reject }
+      if (this.#ended === undefined) place(task)
+      else reject(this.#ended)
+    })
+  }
+
+  #send(thread: Thread, task: Task): void {
+    thread.worker.postMessage(task.request)
+    thread.sent.set(task.request.id, task)
+  }
+
+  /** One job per thread at a time, so that an urgent one waits for no more than one other. */
+  #dispatch(): void {
+    for (const thread of this.#threads) {
+      if (thread.sent.size > 0) continue
+      const task = this.#waiting.urgent.shift() ?? this.#waiting.normal.shift()
+      if (task === undefined) break
+      this.#send(thread, task)
+    }
+    if (this.#threads.every((thread) => thread.sent.size === 0)) this.#drained?.()
+  }
+
+  #answered(thread: Thread, reply: Reply): void {
+    const task = thread.sent.get(reply.id)!
+    thread.sent.delete(reply.id)
+    if ('failed' in reply) task.reject(new MeridianError('internal', `${task.request.name}: ${reply.failed}`))
+    else task.resolve(reply.value)
+    this.#dispatch()
+  }
+
+  /** A thread that ends by itself is a defect: nothing more is promised, and everybody waiting hears of it. */
+  #broke(why: string): void {
+    const error = new MeridianError('internal', `a proof worker died: ${why}`)
+    const ended = this.#ended !== undefined
+    this.#ended ??= error
+    const orphans = [
+      ...this.#threads.flatMap((thread) => [...thread.sent.values()]),
+      ...Object.values(this.#waiting).flat(),
+    ]
+    for (const thread of this.#threads) thread.sent.clear()
+    this.#waiting.urgent.length = 0
+    this.#waiting.normal.length = 0
+    for (const task of orphans) task.reject(error)
+    if (!ended) for (const thread of this.#threads) void thread.worker.terminate()
+    this.#drained?.()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#ended ??= new MeridianError('unavailable', 'the proof pool is closed')
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+      this.#dispatch()
+    })
+    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()))
+  }
+}

@@ -1,0 +1,76 @@
+/** A worker thread of the pool: answers one request after the other; private keys live here by their number. */
+import { randomBytes } from 'node:crypto'
+import { isMainThread, type MessagePort, parentPort } from 'node:worker_threads'
+import { InvariantError, invariant } from '../base/errors.js'
+import { runCheck } from './check.js'
+import { proveKey } from './key-proof.js'
+import {
+  decrypt,
+  encodeModulus,
+  encrypt,
+  encryptOwn,
+  exportPrivateKey,
+  importPrivateKey,
+  type PrivateKey,
+  type PublicKey,
+  privateKeyFromSeed,
+  publicKey,
+  randomizer,
+  randomizerOwn,
+  rootOfRollover,
+} from './paillier.js'
+import type { JobName, Jobs, Reply, Request } from './pool-jobs.js'
+import { prove } from './proof.js'
+
+const opened = new Map<number, PrivateKey>()
+
+function keyOf(id: number): PrivateKey {
+  const key = opened.get(id)
+  invariant(key !== undefined, 'P8', 'no private key is open under this number')
+  return key
+}
+
+function publicKeyOf(n: Uint8Array): PublicKey {
+  const key = publicKey(n)
+  invariant(key.ok, 'P2', 'the modulus is not a registered one')
+  return key.value
+}
+
+const handlers: { readonly [Name in JobName]: (input: Jobs[Name]['input']) => Jobs[Name]['output'] } = {
+  verify: ({ check }) => runCheck(check),
+  prove: ({ statement, witness }) => prove(statement, witness, randomBytes(32)),
+  encrypt: ({ n, value, s }) => encrypt(publicKeyOf(n), value, s),
+  randomizer: ({ n, s }) => randomizer(publicKeyOf(n), s),
+  privateKeyFromSeed: ({ seed, bits }) => exportPrivateKey(privateKeyFromSeed(seed, bits)),
+  openKey({ key, exported }) {
+    const privateKey = importPrivateKey(exported)
+    opened.set(key, privateKey)
+    return encodeModulus(privateKey.publicKey)
+  },
+  closeKey({ key }) {
+    opened.delete(key)
+    return null
+  },
+  encryptOwn: ({ key, value, s }) => encryptOwn(keyOf(key), value, s),
+  randomizerOwn: ({ key, s }) => randomizerOwn(keyOf(key), s),
+  decrypt: ({ key, ciphertext }) => decrypt(keyOf(key), ciphertext),
+  rootOfRollover: ({ key, product, fresh }) => rootOfRollover(keyOf(key), product, fresh),
+  proveKey: ({ key, account }) => proveKey(keyOf(key), account),
+}
+
+function answer<Name extends JobName>({ id, name, input }: Request<Name>): Reply {
+  try {
+    return { id, value: handlers[name](input) }
+  } catch (error) {
+    // The pool rejects the job with these words. An unknown error's message may quote an input: its name must do.
+    const failed = error instanceof InvariantError ? error.message : error instanceof Error ? error.name : 'unknown'
+    return { id, failed }
+  }
+}
+
+function serve(port: MessagePort): void {
+  port.on('message', (request: Request) => port.postMessage(answer(request)))
+}
+
+invariant(!isMainThread && parentPort !== null, 'P8', 'this module runs in a worker thread only')
+serve(parentPort)

@@ -1,0 +1,138 @@
+import t from 'tap'
+import { bigintToBytes, bytesToHex } from '../../src/base/bytes.js'
+import { MeridianError } from '../../src/base/errors.js'
+import { checkDigest, runCheck } from '../../src/privacy/check.js'
+import {
+  addCiphertexts,
+  encodeCiphertext,
+  encodeModulus,
+  encrypt,
+  encryptOwn,
+  exportPrivateKey,
+  randomizer,
+  verifyRollover,
+} from '../../src/privacy/paillier.js'
+import { createPool } from '../../src/privacy/pool.js'
+import { proofWork } from '../../src/privacy/proof-work.js'
+import type { ProofCheck } from '../../src/privacy/statement.js'
+import { entropy, feeCase, keyOf, randomness } from './support.js'
+
+const alice = keyOf('alice')
+const { publicKey } = alice
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'resolved',
+    (error: unknown) => (error instanceof MeridianError ? error.code : `${error}`),
+  )
+
+/** Most tests share it: a worker takes a second to start from source. */
+const pool = createPool({ threads: 2 })
+t.teardown(() => pool.close())
+
+t.test('proving and verifying happen in the workers, none of it on this thread (P8)', async (t) => {
+  const { statement, witness } = feeCase(41n)
+  const before = proofWork()
+  const proofs = await Promise.all([pool.prove(statement, witness), pool.prove(statement, witness)])
+  t.notSame(proofs[0], proofs[1], 'each proof has entropy of its own')
+  for (const proof of proofs) t.ok(await pool.verify({ type: 'statement', statement, proof }, 'urgent'))
+  const other = { ...statement, role: 'payee' }
+  t.notOk(await pool.verify({ type: 'statement', statement: other, proof: proofs[0]! }))
+  t.same(proofWork(), before, 'no call on the main thread')
+  t.ok(runCheck({ type: 'statement', statement, proof: proofs[0]! }))
+  t.same(proofWork(), { ...before, verified: before.verified + 1 }, 'the counter does count')
+})
+
+t.test('jobs with a private key name it by its handle', async (t) => {
+  const exported = await pool.privateKeyFromSeed(entropy('pool key'), 1024)
+  t.equal(exported.length, 128)
+  const key = await pool.openKey(exportPrivateKey(alice))
+  t.same(key.n, encodeModulus(publicKey))
+  const s = randomness('pool')
+  const c = await pool.encryptOwn(key, 5n, s)
+  t.equal(c, encrypt(publicKey, 5n, s))
+  t.equal(await pool.encrypt(key.n, 5n, s), c)
+  t.equal(await pool.randomizerOwn(key, s), randomizer(publicKey, s))
+  t.equal(await pool.randomizer(key.n, s), randomizer(publicKey, s))
+  const decrypted = await Promise.all(Array.from({ length: 6 }, () => pool.decrypt(key, c)))
+  t.same(decrypted, [5n, 5n, 5n, 5n, 5n, 5n], 'every worker has the key')
+
+  const product = addCiphertexts(publicKey, c, encrypt(publicKey, 7n, randomness('credit')))
+  const fresh = encryptOwn(alice, 12n, randomness('fresh'))
+  const root = await pool.rootOfRollover(key, product, fresh)
+  t.ok(verifyRollover(publicKey, product, fresh, root))
+
+  const account = new Uint8Array(33).fill(2)
+  const proof = await pool.proveKey(key, account)
+  const check: ProofCheck = { type: 'key', n: key.n, account, proof }
+  t.ok(await pool.verify(check))
+  t.notOk(await pool.verify({ ...check, account: new Uint8Array(33).fill(3) }), "another account's proof")
+
+  const second = await pool.openKey(exported)
+  t.not(second.id, key.id)
+  t.equal(await pool.decrypt(second, await pool.encrypt(second.n, 9n, s)), 9n)
+  await pool.closeKey(second)
+  t.equal(await codeOf(pool.decrypt(second, c)), 'internal', 'a closed key is gone')
+  t.equal(await pool.decrypt(key, c), 5n, 'and the other is still there')
+})
+
+t.test('a full queue refuses; urgent jobs go first; close drains and ends', async (t) => {
+  const pool = createPool({ threads: 1, queue: 3 })
+  const { statement, witness } = feeCase(41n)
+  const order: string[] = []
+  const job = (name: string, lane: 'urgent' | 'normal') =>
+    pool.prove(statement, witness, lane).then((proof) => {
+      order.push(name)
+      return proof.length
+    })
+  const jobs = [job('running', 'normal'), job('first', 'normal'), job('second', 'normal'), job('urgent', 'urgent')]
+  t.equal(await codeOf(job('too many', 'urgent')), 'busy')
+  const closed = pool.close()
+  t.equal(await codeOf(job('late', 'urgent')), 'unavailable')
+  t.equal(new Set(await Promise.all(jobs)).size, 1, 'what was accepted is answered')
+  t.same(order, ['running', 'urgent', 'first', 'second'])
+  await closed
+  await pool.close()
+  t.equal(await codeOf(job('later', 'normal')), 'unavailable')
+})
+
+t.test('a job that throws rejects, without its inputs, and the worker goes on', async (t) => {
+  const { statement, witness } = feeCase(41n)
+  const wrong = { ...witness, openings: [{ value: 424_242n, blinding: 1n }] }
+  const error = await pool.prove(statement, wrong).catch((error: unknown) => error)
+  t.ok(error instanceof MeridianError && error.code === 'internal')
+  t.match(`${error}`, /P5/)
+  t.notMatch(`${error}`, /424242/)
+  t.equal(await codeOf(pool.privateKeyFromSeed(new Uint8Array(4), 1024)), 'internal')
+  t.equal(await codeOf(pool.openKey(new Uint8Array(128).fill(255))), 'internal')
+  t.ok((await pool.prove(statement, witness)).length > 0)
+})
+
+t.test('checks: every type has its verdict and its own digest', async (t) => {
+  const n = encodeModulus(publicKey)
+  const bytes = (c: bigint) => encodeCiphertext(publicKey, c)
+  const product = encrypt(publicKey, 5n, 3n)
+  const key = await pool.openKey(exportPrivateKey(alice))
+  const fresh = encrypt(publicKey, 5n, 4n)
+  const root = bigintToBytes(await pool.rootOfRollover(key, product, fresh), 128)
+  const check = { type: 'rollover', n, product: bytes(product), fresh: bytes(fresh), root } as const
+  t.ok(runCheck(check))
+  const wrong: Record<string, ProofCheck> = {
+    'another value': { ...check, fresh: bytes(encrypt(publicKey, 6n, 4n)) },
+    'a zero product': { ...check, product: bytes(0n) },
+    'zero on both sides': { ...check, product: bytes(0n), fresh: bytes(0n) },
+    'a long root': { ...check, root: new Uint8Array([0, ...root]) },
+    'a zero root': { ...check, root: new Uint8Array(128) },
+    'a short modulus': { ...check, n: n.slice(1) },
+    'an even modulus': { ...check, n: n.with(127, 0) },
+    'no bytes': { ...check, product: new Uint8Array(0) },
+  }
+  for (const [name, value] of Object.entries(wrong)) t.notOk(runCheck(value), name)
+  const all: ProofCheck[] = [check, ...Object.values(wrong)]
+  const { statement } = feeCase(1n)
+  all.push({ type: 'statement', statement, proof: root })
+  all.push({ type: 'statement', statement: { ...statement, context: statement.context.slice(1) }, proof: root })
+  all.push({ type: 'statement', statement, proof: n })
+  all.push({ type: 'key', n, account: root, proof: root }, { type: 'key', n, account: root, proof: n })
+  for (const one of all.slice(-5)) t.notOk(runCheck(one))
+  t.equal(new Set(all.map((one) => bytesToHex(checkDigest(one)))).size, all.length)
+})
