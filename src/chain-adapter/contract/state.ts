@@ -29,7 +29,7 @@ export class Draft implements StateView {
 const zCiphertext = zBytesUpTo(1024)
 
 /** L2. */
-const zAccount = z.strictObject({
+export const zAccount = z.strictObject({
   account: zPoint,
   n: zBytesUpTo(512),
   nonce: zCount,
@@ -48,7 +48,7 @@ const zDispute = z.strictObject({
   standingVersion: zCount,
 })
 
-const zChannel = z.strictObject({
+export const zChannel = z.strictObject({
   channel: zDigest,
   accounts: z.tuple([zPoint, zPoint]),
   channelKeys: z.tuple([zPoint, zPoint]),
@@ -61,7 +61,7 @@ const zChannel = z.strictObject({
 })
 
 /** L8. */
-const zRevealed = z.strictObject({ scalar: zScalar, time: zCount })
+export const zRevealed = z.strictObject({ scalar: zScalar, time: zCount })
 export interface Revealed {
   readonly scalar: Scalar
   /** First ledger time at which it was seen. */
