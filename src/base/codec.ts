@@ -53,7 +53,7 @@ function depthWithin(bytes: Uint8Array, limit: number): boolean {
     }
     if (major === 2 || major === 3) at += argument
     if (at > bytes.length) return false
-    if (major === 6) return false // no tags anywhere in the protocol
+    if (major === 6 || (major === 7 && short > 22)) return false // no tags and no floats anywhere in the protocol
     if ((major === 4 || major === 5) && argument > 0) {
       if (argument > bytes.length) return false
       open.push(major === 5 ? argument * 2 : argument)
