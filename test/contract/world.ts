@@ -107,6 +107,8 @@ export class World {
   readonly records: Map<string, Uint8Array>
   readonly view: StateView = { get: (key) => this.records.get(key) }
   at: LedgerTime
+  /** What a cheating prover proves instead of the statement that its transaction calls for. */
+  tamper: (statement: Statement) => Statement = (statement) => statement
   readonly #ciphertexts = new Map<string, { readonly value: bigint; readonly s: bigint }>()
   readonly #commitments = new Map<string, Opening>()
   #draws = 0
@@ -216,7 +218,8 @@ export class World {
   }
 
   /** Proves a statement whose ciphertexts and commitments were all made here. */
-  prove(statement: Statement): Uint8Array {
+  prove(honest: Statement): Uint8Array {
+    const statement = this.tamper(honest)
     const witness = {
       openings: statement.commitments.map((commitment) => this.opening(commitment)),
       randomness: statement.links.map((link) => this.secret(link.value).s),
