@@ -104,6 +104,13 @@ export const ERRORS = {
     'fix_request',
     'The posted state is of another channel, or is not the state 0 that the opening recorded.',
   ),
+  // wallet: what an account cannot do (K1)
+  insufficient_funds: entry(
+    'add_capacity',
+    'The account holds less than the amount, credits that can be rolled over included.',
+  ),
+  not_issuer: entry('fix_request', 'Only the issuer of this ledger mints and admits.'),
+  not_registered: entry('fix_request', 'The account is not registered on the ledger yet: account register.'),
   // embedded ledger: its database, its faces, its clients (A1, A2)
   ledger_behind: entry(
     'call_operator',
@@ -116,6 +123,28 @@ export const ERRORS = {
   ledger_not_manual: entry('fix_request', 'Only a test ledger with a manual clock can be advanced by call.'),
   ledger_other: entry('fix_request', 'The ledger is not the one of the expected genesis.'),
   ledger_rate: entry('wait', 'Too many requests from this address.'),
+  // channel: why an operation, an offer or an opening is refused (C4, C5, C9, L5)
+  amount_out_of_bounds: entry('fix_request', 'The amount is outside the limits that were agreed for the channel.'),
+  balance_too_low: entry('add_capacity', 'The balance, less the reserve, does not cover the amount.'),
+  channel_not_open: entry('wait', 'The channel is being opened or closed, or is frozen: it takes no new operation.'),
+  channel_offline: entry('wait', 'The peer of the channel is not connected.'),
+  claim_too_late: entry('wait', 'So near to its expiry a lock is claimed only once its scalar is on the ledger.'),
+  expiry_out_of_bounds: entry('fix_request', 'The expiry is outside the limits that were agreed for the channel.'),
+  lock_is_dead: entry(
+    'fix_request',
+    'The lock expired without its scalar being revealed; it can no longer be claimed.',
+  ),
+  lock_not_dead: entry('wait', 'Only a dead lock can be taken back by the side that offered it.'),
+  lock_unknown: entry('fix_request', 'The channel has no such lock.'),
+  open_expired: entry('retry_same_key', 'The opening was not completed in time; nothing was locked.'),
+  open_not_allowed: entry('fix_request', "The opening does not fit the peer's policy."),
+  open_terms: entry('fix_request', 'The terms of the opening are out of bounds or do not fit each other.'),
+  operation_too_long: entry('fix_request', 'A reference, onion or reason is longer than its limit.'),
+  point_in_use: entry('retry_same_key', 'A lock of the channel has this point already.'),
+  proposal_void: entry('retry_same_key', 'The connection broke before the operation was committed; it did not happen.'),
+  queue_full: entry('wait', 'Too many operations of the channel wait for a round.'),
+  scalar_wrong: entry('fix_request', 'The scalar does not open the point of the lock.'),
+  too_many_locks: entry('wait', 'The channel carries as many locks in this direction as were agreed.'),
   // routing: forwarding, invoices, payments, receipts (R1 to R7)
   amount_above_maximum: entry('fix_request', 'A hop forwards no amount this large.'),
   amount_below_minimum: entry('fix_request', 'A hop forwards no amount this small.'),
@@ -157,6 +186,16 @@ export const ERRORS = {
   route_too_long: entry('fix_request', 'The route has more hops than an onion packet can carry.'),
   temporary_failure: entry('wait', 'A hop of the route could not handle the payment at the moment.'),
   unknown_next_hop: entry('fix_request', 'A hop of the route has no channel to the next one.'),
+  // claims: rows of a file of encounters (demo)
+  claim_above_limit: entry('fix_request', 'The covered amount is above the limit of one payment.'),
+  claim_bad_decimals: entry('fix_request', 'An amount has exactly two decimals, such as 1241.22.'),
+  claim_bad_quoting: entry('fix_request', 'A quote is not closed, or stands inside of a field that is not quoted.'),
+  claim_missing_column: entry('fix_request', 'A required column is absent or empty in this row.'),
+  claim_negative: entry('fix_request', 'An amount is negative.'),
+  claim_not_a_number: entry('fix_request', 'An amount is not a decimal number.'),
+  claim_surplus_column: entry('fix_request', 'The row has more fields than the header: its columns may have shifted.'),
+  claims_header: entry('fix_request', 'The first line does not name each required column exactly once.'),
+  duplicate_claim: entry('fix_request', 'A claim with this Id stands further up; no claim is paid twice.'),
   // general
   busy: entry('wait', 'As much work is waiting as may; try again shortly.'),
   internal: entry('call_operator', 'A defect of this program; the operation was stopped and its journal kept.'),

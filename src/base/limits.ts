@@ -19,7 +19,7 @@ export const LIMITS = {
   unauthenticated_per_address: 32,
   authenticated_connections: 16_384,
   /** W3: one peer's rate; above it the peer is read more slowly, not cut off. */
-  peer_messages_per_s: 20_000,
+  peer_messages_per_s: 50_000,
   peer_bytes_per_s: 67_108_864,
   /** Peers whose rate is remembered after they have gone. */
   peers_remembered: 4_096,
@@ -66,7 +66,8 @@ export const LIMITS = {
   block_page: 64,
   block_page_bytes: 16_777_216,
   blocks_remembered: 64,
-  /** A ledger's subscribers: all; time that one may take to read what it was sent; silence that ends a connection. */
+  /** A ledger's connections and subscribers; time that one may take to read what it was sent; silence that ends a connection. */
+  ledger_connections: 4_096,
   ledger_subscribers: 1_024,
   subscriber_stall_ms: 15_000,
   subscriber_idle_ms: 45_000,
@@ -77,6 +78,9 @@ export const LIMITS = {
   ledger_request_ms: 30_000,
   ledger_unknown_ms: 120_000,
   ledger_backoff_ms_max: 5_000,
+  /** Blocks that a ledger's client holds unread before it stops reading. */
+  stream_queue: 16,
+  problem_bytes: 4_096,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
   /** S1: batches that share one sync. */
@@ -90,6 +94,8 @@ export const LIMITS = {
   /** P10: segments of one record. */
   record_segments: 64,
   reference_bytes: 256,
+  /** A file of claims. */
+  claims_bytes: 67_108_864,
   invoice_characters: 4_096,
   /** R6: hubs named in one invoice. */
   invoice_hints: 4,
