@@ -147,14 +147,26 @@ export interface Outstanding extends Built {
   readonly message: ChannelMessageOf<'commit'>
 }
 
+/** A round that is co-signed while the leader could still publish the version before it. */
+export interface Unrevoked {
+  /** The leader's revocation hash of the version before. */
+  readonly hash: Digest
+  readonly operations: readonly Operation[]
+  /** Locks of the version before that the round took out. */
+  readonly removed: readonly Lock[]
+}
+
 /** C10: what is known or decided about a live lock, until it is irrevocably out. */
 export interface LockNote {
+  readonly lock: Lock
   /** Known scalar: claimed as soon as possible, revealed when that comes late. */
   readonly scalar?: Scalar
   /** `reveal` was handed to the outbox. */
   readonly revealing?: true
   /** We (the payee) give it back, with this reason for the payer. */
   readonly release?: Uint8Array
+  /** The leader refused the claim or release: it waits for the next ledger view. */
+  readonly refused?: true
   /** `lockDead` was told. */
   readonly deadTold?: true
 }
@@ -178,8 +190,8 @@ export interface Channel {
   readonly current: Cosigned
   /** Leader: commit of current + 1, sent and not acknowledged. */
   readonly outstanding: Outstanding | null
-  /** Follower: operations of the current version until the leader's secret of the one before is here (C12). */
-  readonly unrevoked: { readonly hash: Digest; readonly operations: readonly Operation[] } | null
+  /** Follower: the last round, until the leader's secret of the version before it is here (C12). */
+  readonly unrevoked: Unrevoked | null
   /** Proposals of both sides that are in no commit, in order of arrival. */
   readonly pending: readonly Operation[]
   /** Per proposer: the next id, and one above the last that was committed. */
@@ -212,6 +224,8 @@ export interface Channel {
   readonly waiting: { readonly on: string; readonly since: number } | null
   /** Volatile: channelReady was told on this connection. */
   readonly ready: boolean
+  /** Volatile: proveClose was asked on this connection. */
+  readonly proving: boolean
 }
 
 /** L6 in progress. */

@@ -1,0 +1,213 @@
+/** One step of a channel: an input, the outside as env shows it, the state after it and what is to be done. */
+import { equalBytes } from '../base/bytes.js'
+import { unreachable } from '../base/errors.js'
+import type { ChannelMessage } from '../base/message/channel.js'
+import { refuse } from '../base/result.js'
+import * as close from './close.js'
+import { validRandomizer } from './content.js'
+import { checkInvariants } from './invariants.js'
+import { fulfill, giveBack, readLedger } from './notes.js'
+import { offer, proposeNoted, receiveDrop, receivePropose } from './propose.js'
+import { connected, disconnected, receiveNewest, receiveReestablish, recommitted } from './reestablish.js'
+import { acknowledge, closeRound, receiveAck, receiveCommit, receiveRevoke } from './round.js'
+import { emit, enter, isLive, leads, newTurn, type Turn, update } from './turn.js'
+import type { Channel, Effect, Env, Input, Phase, Step } from './types.js'
+
+const EVERY: readonly Phase[] = ['funding', 'open', 'closing', 'exiting', 'broken', 'recovery', 'closed']
+const UNENDED: readonly Phase[] = ['funding', 'open']
+
+/** In which phases an input does anything. Elsewhere it changes nothing (an offer is refused). */
+const ALLOWED: Readonly<Record<Input['type'], readonly Phase[]>> = {
+  connected: EVERY,
+  disconnected: EVERY,
+  received: ['funding', 'open', 'closing', 'recovery'],
+  funded: ['funding'],
+  tick: ['funding', 'open', 'closing', 'exiting', 'broken', 'recovery'],
+  randomizerReady: UNENDED,
+  offer: UNENDED,
+  fulfill: ['open', 'closing', 'exiting', 'broken', 'recovery'],
+  giveBack: ['open'],
+  closeWanted: UNENDED,
+  closeProved: ['open', 'closing'],
+  closeVerified: ['open', 'closing'],
+  exitWanted: ['open', 'broken', 'closing'],
+  paidOut: ['open', 'closing', 'exiting', 'broken', 'recovery'],
+}
+
+/** The same for messages of the peer: an ended channel hears only of its end (C10), a frozen one only of the newest state. */
+const HEARD: Readonly<Record<ChannelMessage['name'], readonly Phase[]>> = {
+  propose: UNENDED,
+  commit: UNENDED,
+  ack: UNENDED,
+  revoke: UNENDED,
+  drop: UNENDED,
+  reestablish: UNENDED,
+  newest: ['funding', 'open', 'recovery'],
+  shutdown: UNENDED,
+  closeOffer: ['open', 'closing'],
+  closeAccept: ['open', 'closing'],
+}
+
+/** Own R kept ready beyond the one already named to the peer (C2). */
+const RANDOMIZERS_AHEAD = 2
+
+/**
+ * Pure and synchronous. A peer's wrong message makes the channel `broken` with the clause; it never throws.
+ * @throws InvariantError for a defect of this program (C11): the caller keeps the state before the step.
+ */
+export function step(state: Channel, input: Input, env: Env): Step {
+  const turn = newTurn(state, env)
+  if (ALLOWED[input.type].includes(state.phase)) {
+    handle(turn, input)
+    drive(turn, input)
+  } else if (input.type === 'offer') {
+    const refusal = refuse('channel_not_open')
+    emit(turn, { type: 'proposed', results: input.operations.map(() => refusal) })
+  }
+  checkInvariants(state, turn.state, turn.effects, env.context)
+  const durable = turn.durable || turn.effects.some(promises)
+  return { state: turn.state, effects: turn.effects, journal: turn.journal, durable }
+}
+
+/** C6: effects that promise or tell something; the others can be asked for or said again after a crash. */
+function promises(effect: Effect): boolean {
+  switch (effect.type) {
+    case 'prepareRandomizer':
+    case 'proveClose':
+    case 'verifyClose':
+    case 'channelReady':
+      return false
+    case 'send':
+      return effect.message.name !== 'reestablish' && effect.message.name !== 'newest'
+    default:
+      return true
+  }
+}
+
+function handle(turn: Turn, input: Input): undefined {
+  switch (input.type) {
+    case 'connected':
+      connected(turn)
+      return close.repeatClose(turn)
+    case 'disconnected':
+      return disconnected(turn)
+    case 'received':
+      return receive(turn, input.message)
+    case 'funded':
+      return enter(turn, 'open')
+    case 'tick':
+      return undefined
+    case 'randomizerReady':
+      return keepRandomizer(turn, input.version, input.randomizer)
+    case 'offer':
+      return offer(turn, input.operations)
+    case 'fulfill':
+      return fulfill(turn, input.lock, input.scalar)
+    case 'giveBack':
+      return giveBack(turn, input.lock, input.reason)
+    case 'closeWanted':
+      return close.wantClose(turn)
+    case 'closeProved':
+      return close.closeProved(turn, input.proof)
+    case 'closeVerified':
+      return close.closeVerified(turn, input.validUntil, input.valid)
+    case 'exitWanted':
+      return close.wantExit(turn)
+    case 'paidOut':
+      return close.paidOut(turn)
+    default:
+      return unreachable(input)
+  }
+}
+
+function receive(turn: Turn, message: ChannelMessage): undefined {
+  if (!HEARD[message.name].includes(turn.state.phase) || turn.state.link === 'down') return
+  if (!equalBytes(message.body.channel, turn.context.terms.channel)) return
+  switch (message.name) {
+    case 'propose':
+      return receivePropose(turn, message.body)
+    case 'commit':
+      return receiveCommit(turn, message.body)
+    case 'ack':
+      return receiveAck(turn, message.body)
+    case 'revoke':
+      return receiveRevoke(turn, message.body)
+    case 'drop':
+      return receiveDrop(turn, message.body)
+    case 'reestablish':
+      return receiveReestablish(turn, message.body)
+    case 'newest':
+      return receiveNewest(turn, message.body)
+    case 'shutdown':
+      return close.receiveShutdown(turn)
+    case 'closeOffer':
+      return close.receiveCloseOffer(turn, message.body)
+    case 'closeAccept':
+      return close.receiveCloseAccept(turn, message.body)
+    default:
+      return unreachable(message)
+  }
+}
+
+/** What follows by itself from where the channel stands, after every input. */
+function drive(turn: Turn, input: Input): undefined {
+  if (input.type === 'tick' || input.type === 'connected' || input.type === 'fulfill') readLedger(turn)
+  if (turn.state.held !== null) {
+    const { version } = turn.state.current.content
+    acknowledge(turn)
+    if (turn.state.current.content.version > version) recommitted(turn)
+  }
+  proposeNoted(turn)
+  closeRound(turn)
+  close.driveClose(turn)
+  prepareAhead(turn, input)
+  tellReady(turn)
+  noteWaiting(turn)
+}
+
+function keepRandomizer(turn: Turn, version: number, randomizer: Uint8Array): undefined {
+  const { state, context } = turn
+  const wanted = version > state.current.content.version && version <= lastPrepared(state)
+  if (!wanted || state.randomizers.has(version) || !validRandomizer(context, context.side, randomizer)) return
+  update(turn, { randomizers: new Map(state.randomizers).set(version, randomizer) })
+}
+
+const lastPrepared = (state: Channel): number => state.current.content.version + 1 + RANDOMIZERS_AHEAD
+
+/** Asks for what is new since the version moved, and for everything missing on a new connection. */
+function prepareAhead(turn: Turn, input: Input): undefined {
+  const { state } = turn
+  if (!UNENDED.includes(state.phase)) return
+  const { version } = state.current.content
+  const oldest = [...state.randomizers.keys()].some((kept) => kept <= version)
+  if (oldest) update(turn, { randomizers: new Map([...state.randomizers].filter(([kept]) => kept > version)) })
+  const moved = oldest || input.type === 'connected'
+  if (!moved) return
+  for (let wanted = version + 1; wanted <= lastPrepared(state); wanted++) {
+    if (!state.randomizers.has(wanted)) emit(turn, { type: 'prepareRandomizer', version: wanted })
+  }
+}
+
+function tellReady(turn: Turn): undefined {
+  if (turn.state.ready || !isLive(turn.state)) return
+  update(turn, { ready: true })
+  emit(turn, { type: 'channelReady' })
+}
+
+/** C5, C10: what the peer owes us, and since when; the reaction to stall_s is the shell's. */
+function noteWaiting(turn: Turn): undefined {
+  const on = waitingOn(turn)
+  if (on === (turn.state.waiting?.on ?? null)) return
+  update(turn, { waiting: on === null ? null : { on, since: turn.env.now } })
+}
+
+function waitingOn(turn: Turn): string | null {
+  const { state, context, env } = turn
+  if (!UNENDED.includes(state.phase)) return null
+  if (state.outstanding !== null) return `ack of ${state.outstanding.content.version}`
+  if (leads(context)) return null
+  if (state.held !== null && env.view.height < state.held.at.height) return `height of ${state.held.version}`
+  if (state.unrevoked !== null) return `secret of ${state.current.content.version - 1}`
+  const oldest = state.pending.find((operation) => operation.from === context.side)
+  return oldest === undefined ? null : `commit of ${oldest.id}`
+}
