@@ -12,6 +12,8 @@ export const TABLES = {
   journal: 3,
   /** id → effect. */
   outbox: 4,
+  /** The ledger account's openings and transactions (K1). */
+  wallet: 5,
 } as const
 export type Table = keyof typeof TABLES
 
