@@ -84,14 +84,17 @@ export class SupplyBook {
     return { total, blinding, commitment: commit(total, blinding) }
   }
 
-  /** Secrets for the next attempt with this nonce; undefined once all are used (a rollover moves the nonce on). */
+  /**
+   * Secrets for the next attempt with this nonce. Undefined where the nonce must move on first (by a rollover): all are
+   * used, or this disk does not know what was tried before it (two amounts under one randomness tell their difference).
+   */
   async nextSecrets(nonce: number, n: Uint8Array): Promise<MintSecrets | undefined> {
     const row = readRow(this.store, ATTEMPT, zAttempt)
     const attempt = row?.nonce === nonce ? row.attempt : 0
-    if (attempt >= MINT_ATTEMPTS) return undefined
-    const value = encodeAs(zAttempt, { nonce, attempt: attempt + 1 })
-    await this.store.write({ puts: [{ key: ATTEMPT, value }], deletes: [] })
-    return this.#secrets(nonce, attempt, n)
+    const usable = row !== undefined && attempt < MINT_ATTEMPTS
+    const next = usable ? { nonce, attempt: attempt + 1 } : { nonce: nonce + 1, attempt: 0 }
+    await this.store.write({ puts: [{ key: ATTEMPT, value: encodeAs(zAttempt, next) }], deletes: [] })
+    return usable ? this.#secrets(nonce, attempt, n) : undefined
   }
 
   #secrets(nonce: number, attempt: number, n: Uint8Array): MintSecrets {
