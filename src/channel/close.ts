@@ -9,6 +9,7 @@ import type { ChannelMessageOf } from '../base/message/channel.js'
 import { type TransactionOf, transactionDigest, type Unsigned } from '../base/transaction.js'
 import { balanceBlindings } from './content.js'
 import { tellOutcomes } from './outcome.js'
+import { voidOwn } from './reestablish.js'
 import { revocationDue } from './round.js'
 import { breach, emit, enter, leads, paired, peer, send, type Turn, update } from './turn.js'
 import type { Channel, CloseProof, CloseTerms, Context } from './types.js'
@@ -110,7 +111,13 @@ export function receiveCloseOffer(turn: Turn, offer: ChannelMessageOf<'closeOffe
   if (close !== null && close.accepted !== null && equalBytes(close.offer.signature, offer.signature)) {
     return sendAccept(turn)
   }
-  if (state.phase === 'open' && !isDrained(state, context)) return breach(turn, 'C10', 'a close before all is drained')
+  if (state.phase === 'open' && state.link !== 'live') {
+    // The leader has ended the rounds: what it had not committed when the connection broke is void (C8).
+    voidOwn(turn)
+    update(turn, { pending: [], held: null, link: 'live' })
+  }
+  if (state.phase === 'open' && !isDrained(turn.state, context))
+    return breach(turn, 'C10', 'a close before all is drained')
   if (!equalBytes(offer.commitment, state.current.state.commitment)) return breach(turn, 'L6', 'other balances')
   const latest = env.view.time + 2 * context.policy.closeValid
   if (offer.validUntil > latest) return breach(turn, 'L6', 'the close is valid for too long')

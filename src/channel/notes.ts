@@ -78,6 +78,7 @@ function revealLate(turn: Turn, note: LockNote): undefined {
   const { env, context } = turn
   if (scalar === undefined || note.revealing === true || lock.from === context.side) return
   if (env.view.time < lock.expiry - context.policy.margin || env.revealed(lock.point) !== undefined) return
+  if (isDead(env, lock)) return
   setNote(turn, lock, { revealing: true })
   emit(turn, { type: 'reveal', lock, scalar })
 }

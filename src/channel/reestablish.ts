@@ -62,17 +62,16 @@ function resumeLeading(turn: Turn, message: ChannelMessageOf<'reestablish'>): un
   if (message.received < state.revoked - 1) return outOfStep(turn, message.version)
   voidOwn(turn)
   update(turn, { link: 'live', pending: [] })
+  const { channel } = context.terms
+  const alone = state.outstanding === null || state.outstanding.message.revocation === null
+  const revocation = ownRevocation(turn)
+  if (message.received < state.revoked && alone && revocation !== undefined) {
+    send(turn, { name: 'revoke', body: { channel, revocation } })
+  }
   if (state.outstanding !== null) {
     const own = state.outstanding.operations.filter((operation) => operation.from === context.side)
-    for (const operations of inMessages(own)) {
-      send(turn, { name: 'propose', body: { channel: context.terms.channel, operations } })
-    }
+    for (const operations of inMessages(own)) send(turn, { name: 'propose', body: { channel, operations } })
     send(turn, { name: 'commit', body: state.outstanding.message })
-  } else if (message.received < state.revoked) {
-    const revocation = ownRevocation(turn)
-    if (revocation !== undefined) {
-      send(turn, { name: 'revoke', body: { channel: context.terms.channel, revocation } })
-    }
   }
   repeatShutdown(turn)
 }
@@ -106,7 +105,7 @@ export function recommitted(turn: Turn): undefined {
 }
 
 /** C8. Claims and releases are proposed anew from their notes; offers are the shell's to make again. */
-function voidOwn(turn: Turn): undefined {
+export function voidOwn(turn: Turn): undefined {
   for (const operation of turn.state.pending) {
     if (operation.from === turn.context.side && isOffer(operation)) refused(turn, operation, 'proposal_void')
   }
