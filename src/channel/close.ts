@@ -51,8 +51,6 @@ function closeTerms(turn: Turn, validUntil: number): CloseTerms {
   }
 }
 
-const validUntil = (turn: Turn): number => turn.env.view.time + turn.context.policy.closeValid
-
 /** Leader: asks for the proof when drained, and for another when the signed offer ran out. */
 export function driveClose(turn: Turn): undefined {
   const { state, context, env } = turn
@@ -61,12 +59,12 @@ export function driveClose(turn: Turn): undefined {
   const lapsed = state.phase === 'closing' && state.close !== null && state.close.offer.validUntil < env.view.time
   if (!drained && !lapsed) return
   update(turn, { proving: true })
-  emit(turn, { type: 'proveClose', terms: closeTerms(turn, validUntil(turn)) })
+  emit(turn, { type: 'proveClose', terms: closeTerms(turn, env.view.time + context.policy.closeValid) })
 }
 
 type UnsignedClose = Unsigned<TransactionOf<'closeChannel'>>
 
-function unsignedClose(context: Context, offer: CloseProof & { readonly validUntil: number }): UnsignedClose {
+function unsignedClose(context: Context, offer: CloseProof): UnsignedClose {
   return {
     kind: 'closeChannel',
     ledger: context.terms.ledger as Uint8Array as UnsignedClose['ledger'],
@@ -86,12 +84,14 @@ export function closeProved(turn: Turn, proof: CloseProof): undefined {
   const again = state.phase === 'closing'
   if (!again && !(state.phase === 'open' && isDrained(state, context))) return
   if (!equalBytes(proof.commitment, state.current.state.commitment)) return
-  const unsigned = unsignedClose(context, { ...proof, validUntil: validUntil(turn) })
+  // The proof binds validUntil: one that took too long is made anew.
+  if (proof.validUntil < turn.env.view.time) return update(turn, { proving: false })
+  const unsigned = unsignedClose(context, proof)
   const signature = curve.sign(transactionDigest(unsigned), context.keys.signing)
-  const { commitment, ciphertexts, ciphertextsRegulator } = proof
+  const { validUntil, commitment, ciphertexts, ciphertextsRegulator } = proof
   const offer = {
     channel: context.terms.channel,
-    validUntil: unsigned.validUntil,
+    validUntil,
     commitment,
     ciphertexts,
     ciphertextsRegulator,

@@ -265,11 +265,11 @@ export type Input =
 
 export type OfferBody = Extract<OperationBody, { kind: 'pay' | 'lock' }>
 
-export type CloseProof = Omit<ChannelMessageOf<'closeOffer'>, 'channel' | 'validUntil' | 'signature'>
+/** closeChannel's fields as proved for CloseTerms, the same validUntil included: the proof binds it. */
+export type CloseProof = Omit<ChannelMessageOf<'closeOffer'>, 'channel' | 'signature'>
 
 /** What a closing statement is built from and proven with. */
 export interface CloseTerms {
-  /** closeChannel without proof and ciphertexts; both are the leader's to make. */
   readonly validUntil: number
   readonly version: number
   readonly commitment: Point
