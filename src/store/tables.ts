@@ -14,6 +14,26 @@ export const TABLES = {
   outbox: 4,
   /** The ledger account's openings and transactions (K1). */
   wallet: 5,
+  /** channel → what never changes of it. */
+  terms: 6,
+  /** point → scalar and the ledger time of its reveal (L8), as far as the ledger was followed. */
+  revealed: 7,
+  /** channel, lock → what is owed on an incoming lock (R3). */
+  obligation: 8,
+  /** idempotency key → payment (R5). */
+  payment: 9,
+  /** point → invoice of ours, paid or not (R6). */
+  invoice: 10,
+  /** expiry, tag → onions that were seen (R2). */
+  replay: 11,
+  /** cursor → event of the node's own log. */
+  event: 12,
+  /** idempotency key → request and answer of the operator API. */
+  request: 13,
+  /** Names and single values of the node (peers, policies, cursors). */
+  node: 14,
+  /** channel, lock → the payment or obligation that offered it. */
+  offered: 15,
 } as const
 export type Table = keyof typeof TABLES
 

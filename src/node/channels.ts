@@ -1,0 +1,144 @@
+/**
+ * All channels of a node, and the one door to their state machines: `step` runs a channel, puts its state into the batch
+ * and hands every effect to whom it concerns. The router side (`Desk`) acts within the same batch; everything that
+ * leaves the process is done after it (C6).
+ */
+
+import type { Point, Scalar } from '../base/curve/index.js'
+import { InvariantError } from '../base/errors.js'
+import type { AccountId, ChannelId } from '../base/ids.js'
+import { idText } from '../base/ids.js'
+import type { ChannelMessage } from '../base/message/channel.js'
+import type { LedgerTime } from '../base/ports/chain.js'
+import type { Result } from '../base/result.js'
+import { refuse } from '../base/result.js'
+import { step } from '../channel/step.js'
+import type { Effect, Env, Input, OfferBody } from '../channel/types.js'
+import type { Engine, Tx } from './engine.js'
+import { encodeJournalEntry } from './journal-entry.js'
+import type { LiveChannel } from './live-channel.js'
+
+/** Effects that concern payments: handled within the batch that made them. */
+export type DeskEffect = Extract<
+  Effect,
+  { type: 'paid' | 'lockIn' | 'lockClaimed' | 'lockSettled' | 'lockReturned' | 'lockDead' | 'offerRefused' }
+>
+/** Effects for the ledger: durable until done. */
+export type LedgerEffect = Extract<Effect, { type: 'submit' | 'reveal' }>
+/** Effects that a worker or the operator sees to; asked for again after a restart. */
+export type WorkEffect = Extract<
+  Effect,
+  {
+    type: 'prepareRandomizer' | 'proveClose' | 'verifyClose' | 'channelReady' | 'shuttingDown' | 'breached' | 'dataLost'
+  }
+>
+
+export interface Surroundings {
+  /** Synchronous, within the batch: obligations, payments, invoices. */
+  desk(tx: Tx, channel: LiveChannel, effect: DeskEffect): void
+  /** Within the batch: writes the outbox row and runs it after. */
+  ledger(tx: Tx, channel: LiveChannel, effect: LedgerEffect): void
+  /** After the batch. */
+  work(channel: LiveChannel, effect: WorkEffect): void
+  /** After the batch; a message to a peer that is away is dropped: reestablish makes up for it. */
+  send(peer: AccountId, message: ChannelMessage): void
+  /** A broken invariant of ours stopped this channel. */
+  stopped(channel: LiveChannel, error: InvariantError): void
+  /** Newest final ledger view (A1). */
+  view(): LedgerTime
+  revealed(tx: Tx, point: Point): { readonly scalar: Scalar; readonly time: number } | undefined
+  /** Wall clock, seconds. */
+  now(): number
+}
+
+export class Channels {
+  readonly #byId = new Map<string, LiveChannel>()
+
+  constructor(
+    readonly engine: Engine,
+    private readonly around: Surroundings,
+  ) {}
+
+  add(channel: LiveChannel): void {
+    this.#byId.set(channel.text, channel)
+  }
+
+  get(id: ChannelId): LiveChannel | undefined {
+    return this.#byId.get(idText(id))
+  }
+
+  all(): readonly LiveChannel[] {
+    return [...this.#byId.values()]
+  }
+
+  /** One input on its own. */
+  input(channel: LiveChannel, input: Input): void {
+    this.engine.do((tx) => this.step(tx, channel, input))
+  }
+
+  /** Within a batch: the answer to each operation, its id where it is proposed. */
+  offer(tx: Tx, channel: LiveChannel, operations: readonly OfferBody[]): readonly Result<number>[] {
+    if (channel.stopped !== undefined) return operations.map(() => refuse('channel_not_open'))
+    return this.#run(tx, channel, { type: 'offer', operations }) ?? operations.map(() => refuse('channel_not_open'))
+  }
+
+  step(tx: Tx, channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): void {
+    if (channel.stopped === undefined) this.#run(tx, channel, input)
+  }
+
+  #run(tx: Tx, channel: LiveChannel, input: Input): readonly Result<number>[] | undefined {
+    const { around } = this
+    const env: Env = {
+      context: channel.context,
+      view: around.view(),
+      now: around.now(),
+      revealed: (point) => around.revealed(tx, point),
+    }
+    let made: ReturnType<typeof step>
+    try {
+      made = step(channel.state, input, env)
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error
+      channel.stopped = error.clause // C11: nothing of this step is kept, nothing leaves any more
+      around.stopped(channel, error)
+      return undefined
+    }
+    channel.state = made.state
+    if (made.durable) tx.touch(channel, made.journal.map(encodeJournalEntry))
+    return this.#dispatch(tx, channel, made.effects)
+  }
+
+  /** First what leaves, in its order; then the desk, whose own steps come after (all of it is one batch). */
+  #dispatch(tx: Tx, channel: LiveChannel, effects: readonly Effect[]): readonly Result<number>[] | undefined {
+    const { around } = this
+    let proposed: readonly Result<number>[] | undefined
+    const forDesk: DeskEffect[] = []
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'send':
+          tx.after(() => around.send(channel.peer, effect.message))
+          break
+        case 'proposed':
+          proposed = effect.results
+          break
+        case 'submit':
+        case 'reveal':
+          around.ledger(tx, channel, effect)
+          break
+        case 'prepareRandomizer':
+        case 'proveClose':
+        case 'verifyClose':
+        case 'channelReady':
+        case 'shuttingDown':
+        case 'breached':
+        case 'dataLost':
+          tx.after(() => around.work(channel, effect))
+          break
+        default:
+          forDesk.push(effect)
+      }
+    }
+    for (const effect of forDesk) around.desk(tx, channel, effect)
+    return proposed
+  }
+}

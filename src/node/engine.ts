@@ -1,0 +1,147 @@
+/**
+ * The one place where state changes and becomes durable (C6). Work runs synchronously on what is in memory; everything
+ * that it wrote is one batch together with whatever else came meanwhile (group commit); what it wants done in the outside
+ * runs after that batch's sync and the high-water file's, strictly in order. Nothing can leave before it is durable,
+ * because there is no other way out.
+ */
+import type { ChannelId } from '../base/ids.js'
+import type { Batch, Row, Store } from '../base/ports/store.js'
+import type { Mark } from '../store/high-water.js'
+import { appendEntry, truncateJournal } from '../store/journal.js'
+import { channelRow, type LiveChannel } from './live-channel.js'
+
+export interface Disk {
+  readonly store: Store
+  /** S2's order: the batch synced, then the marks synced. */
+  commit(batch: Batch, marks: readonly (readonly [ChannelId, Mark])[]): Promise<void>
+}
+
+/** What a piece of work may do. Valid until the work returns. */
+export interface Tx {
+  /** The newest value, written but not yet synced ones included. */
+  get(key: Uint8Array): Uint8Array | undefined
+  put(row: Row): void
+  delete(key: Uint8Array): void
+  /** Runs once everything that this work wrote is durable, in the order of the calls. Must not throw. */
+  after(run: () => void): void
+  /** The channel's state and journal go into the batch. */
+  touch(channel: LiveChannel, journal: readonly Uint8Array[]): void
+}
+
+/** Rows of one batch; a value of undefined deletes. */
+class Group {
+  readonly rows = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>()
+  readonly journal = new Map<LiveChannel, Uint8Array[]>()
+  readonly effects: (() => void)[] = []
+  readonly waiting: (() => void)[] = []
+
+  get empty(): boolean {
+    return this.rows.size === 0 && this.journal.size === 0 && this.effects.length === 0 && this.waiting.length === 0
+  }
+}
+
+const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+
+export class Engine {
+  #open = new Group()
+  #syncing: Group | undefined
+  #scheduled = false
+  #idle: (() => void)[] = []
+
+  constructor(
+    private readonly disk: Disk,
+    /** Called once for a failed commit: the process must end (S2). */
+    private readonly onFatal: (error: unknown) => void,
+    /** Rows to delete with the next batch (done outbox effects). */
+    private readonly takeDone: () => readonly Uint8Array[] = () => [],
+  ) {}
+
+  /** Runs the work now. @returns its result; `durable` resolves when all that it wrote is synced. */
+  run<T>(work: (tx: Tx) => T): { readonly value: T; readonly durable: Promise<void> } {
+    const value = work(this.#tx)
+    const group = this.#open
+    return { value, durable: new Promise((resolve) => this.#wait(group, resolve)) }
+  }
+
+  /** As `run`, where nobody waits. */
+  do(work: (tx: Tx) => void): void {
+    work(this.#tx)
+    this.#schedule()
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    const text = keyText(key)
+    const row = this.#open.rows.get(text) ?? this.#syncing?.rows.get(text)
+    return row === undefined ? this.disk.store.get(key) : row.value
+  }
+
+  /** Resolves when nothing is waiting to be written or run. */
+  async drained(): Promise<void> {
+    if (this.#open.empty && this.#syncing === undefined) return
+    await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  readonly #tx: Tx = {
+    get: (key) => this.get(key),
+    put: (row) => void this.#open.rows.set(keyText(row.key), row),
+    delete: (key) => void this.#open.rows.set(keyText(key), { key, value: undefined }),
+    after: (run) => void this.#open.effects.push(run),
+    touch: (channel, journal) => {
+      const entries = this.#open.journal.get(channel)
+      if (entries === undefined) this.#open.journal.set(channel, [...journal])
+      else entries.push(...journal)
+    },
+  }
+
+  #wait(group: Group, resolve: () => void): void {
+    group.waiting.push(resolve)
+    this.#schedule()
+  }
+
+  /** The next batch begins when the one before is synced; meanwhile it grows. */
+  #schedule(): void {
+    if (this.#scheduled || this.#syncing !== undefined) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush().catch(this.onFatal)
+    })
+  }
+
+  async #flush(): Promise<void> {
+    const group = this.#open
+    this.#open = new Group()
+    this.#syncing = group
+    const { batch, marks } = this.#batchOf(group)
+    if (batch.puts.length + batch.deletes.length > 0) await this.disk.commit(batch, marks)
+    this.#syncing = undefined
+    for (const effect of group.effects) effect()
+    for (const resolve of group.waiting) resolve()
+    if (this.#open.empty) for (const resolve of this.#idle.splice(0)) resolve()
+    else this.#schedule()
+  }
+
+  #batchOf(group: Group): { readonly batch: Batch; readonly marks: readonly (readonly [ChannelId, Mark])[] } {
+    const puts: Row[] = []
+    const deletes: Uint8Array[] = []
+    for (const { key, value } of group.rows.values()) {
+      if (value === undefined) deletes.push(key)
+      else puts.push({ key, value })
+    }
+    const marks: (readonly [ChannelId, Mark])[] = []
+    for (const [channel, entries] of group.journal) {
+      for (const payload of entries) {
+        const { head, put } = appendEntry(channel.id, channel.journal, payload)
+        channel.journal = head
+        puts.push(put)
+      }
+      const truncated = truncateJournal(this.disk.store, channel.id, channel.journal)
+      channel.journal = truncated.head
+      deletes.push(...truncated.deletes)
+      puts.push(channelRow(channel))
+      marks.push([channel.id, { version: channel.state.signed.version, revoked: channel.state.revoked }])
+    }
+    if (puts.length + deletes.length > 0) deletes.push(...this.takeDone())
+    return { batch: { puts, deletes }, marks }
+  }
+}

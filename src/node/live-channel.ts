@@ -1,0 +1,51 @@
+/** A channel in memory: its context, its newest state, its journal's head; and the row that they rest in. */
+import { z } from 'zod'
+import { encodeAs, zBytesUpTo } from '../base/codec.js'
+import { InvariantError } from '../base/errors.js'
+import type { AccountId, ChannelId } from '../base/ids.js'
+import { idText } from '../base/ids.js'
+import type { Row } from '../base/ports/store.js'
+import { decodeChannel, encodeChannel } from '../channel/snapshot.js'
+import type { Channel, Context } from '../channel/types.js'
+import { type JournalHead, zJournalHead } from '../store/journal.js'
+import { parseRow } from '../store/rows.js'
+import { tableKey } from '../store/tables.js'
+
+const zRow = z.strictObject({ journal: zJournalHead, snapshot: zBytesUpTo(16_777_216) })
+
+export interface LiveChannel {
+  readonly id: ChannelId
+  readonly text: string
+  readonly context: Context
+  readonly peer: AccountId
+  state: Channel
+  journal: JournalHead
+  /** Why no input is taken any more: a broken invariant of ours (C11). The rows stay as they were. */
+  stopped: string | undefined
+}
+
+export function liveChannel(context: Context, state: Channel, journal: JournalHead): LiveChannel {
+  const { channel, accounts } = context.terms
+  return {
+    id: channel,
+    text: idText(channel),
+    context,
+    peer: accounts[context.side === 0 ? 1 : 0],
+    state,
+    journal,
+    stopped: undefined,
+  }
+}
+
+export const channelRow = ({ id, state, journal }: LiveChannel): Row => ({
+  key: tableKey('channel', id),
+  value: encodeAs(zRow, { journal, snapshot: encodeChannel(state) }),
+})
+
+/** @throws InvariantError where the row cannot be read: the channel stays untouched on disk. */
+export function readChannelRow(bytes: Uint8Array): { readonly state: Channel; readonly journal: JournalHead } {
+  const { journal, snapshot } = parseRow(bytes, zRow)
+  const state = decodeChannel(snapshot)
+  if (!state.ok) throw new InvariantError('S1', state.error.detail ?? 'a stored channel cannot be read')
+  return { state: state.value, journal }
+}
