@@ -49,6 +49,26 @@ export type FailureCode = (typeof TOLD)[LocalReason]
 
 export const FAILURE_CODES: readonly FailureCode[] = [...new Set(Object.values(TOLD))]
 
+/** The reason behind a refusal of the outgoing channel to take the lock (C9): it knows best how it stands. */
+export function reasonOfChannel(code: ErrorCode | 'unknown'): LocalReason {
+  switch (code) {
+    case 'balance_too_low':
+      return 'balance_too_low'
+    case 'too_many_locks':
+      return 'slots_full'
+    case 'channel_not_open':
+      return 'channel_closing'
+    case 'channel_offline':
+      return 'channel_offline'
+    case 'point_in_use':
+      return 'point_live'
+    case 'proposal_void':
+      return 'proposal_void'
+    default:
+      return 'channel_refused'
+  }
+}
+
 /** These tell the hop's policy too: a payer with an old one can try again at once. */
 const WITH_POLICY: ReadonlySet<LocalReason> = new Set([
   'amount_below_minimum',

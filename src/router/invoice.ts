@@ -33,7 +33,7 @@ const zRouteHint = z.strictObject({
 })
 export type RouteHint = z.output<typeof zRouteHint>
 
-const terms = {
+const fields = {
   version: z.literal(1),
   ledger: zDigest,
   /** Also the key that signs. */
@@ -53,8 +53,8 @@ const terms = {
   finalDelta: zCount,
   hints: z.array(zRouteHint).max(LIMITS.invoice_hints),
 }
-const zTerms = z.strictObject(terms)
-export const zInvoice = z.strictObject({ ...terms, signature: zSignature })
+const zTerms = z.strictObject(fields)
+export const zInvoice = z.strictObject({ ...fields, signature: zSignature })
 
 export type InvoiceTerms = z.output<typeof zTerms>
 export type Invoice = z.output<typeof zInvoice>
@@ -78,9 +78,10 @@ export type InvoiceRequest = Omit<InvoiceTerms, 'version' | 'point' | 'payee'>
  */
 export function createInvoice(request: InvoiceRequest, seed: Uint8Array, key: Scalar): Result<Invoice> {
   const point = curve.multiplyBase(invoiceScalar(seed, request.ledger, request.secret))
-  const parsed = zTerms.safeParse(z.encode(zTerms, { ...request, version: 1, payee: curve.multiplyBase(key), point }))
-  if (!parsed.success) return refuse('invoice_invalid', parsed.error.issues[0]?.path.join('.') ?? 'shape')
-  const invoice = { ...parsed.data, signature: curve.sign(invoiceDigest(parsed.data), key) }
+  const terms: InvoiceTerms = { ...request, version: 1, payee: curve.multiplyBase(key), point }
+  const encoded = z.safeEncode(zTerms, terms)
+  if (!encoded.success) return refuse('invoice_invalid', encoded.error.issues[0]?.path.map(String).join('.') ?? 'shape')
+  const invoice = { ...terms, signature: curve.sign(invoiceDigest(terms), key) }
   const fault = termsFault(invoice)
   if (fault !== undefined) return refuse('invoice_invalid', fault)
   return formatInvoice(invoice).length <= LIMITS.invoice_characters ? ok(invoice) : refuse('too_long', 'invoice')

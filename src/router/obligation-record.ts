@@ -7,12 +7,9 @@ import { FAILURE_BYTES } from './onion/failure.js'
 
 export const zSharedSecret = z.custom<SharedSecret>((v) => v instanceof Uint8Array && v.length === 32)
 
-/** A lock by its channel and its proposer's counter (C4). */
+/** A lock by its channel and its proposer's counter (C4); whether we or the peer proposed it, the place tells. */
 export const zLockRef = z.strictObject({ channel: zDigest, id: zCount })
 export type LockRef = z.output<typeof zLockRef>
-
-const zHeldLock = z.strictObject({ channel: zDigest, id: zCount, expiry: zCount })
-export type HeldLock = z.output<typeof zHeldLock>
 
 const version = z.literal(1)
 
@@ -20,34 +17,32 @@ const version = z.literal(1)
 const zOffered = z.strictObject({
   version,
   phase: z.literal('offered'),
-  incoming: zHeldLock,
+  incoming: zLockRef,
   outgoing: zLockRef,
   /** Shared with the payer: y, and the layers of failures, come from it. */
   secret: zSharedSecret,
   fee: zAmount,
 })
-/** We know the scalar: the incoming lock is to be claimed, or its scalar revealed in time. */
+/** We know the scalar: the incoming lock is to be claimed; its channel reveals it where that comes late (C10). */
 const zClaiming = z.strictObject({
   version,
   phase: z.literal('claiming'),
-  incoming: zHeldLock,
+  incoming: zLockRef,
   scalar: zScalar,
   fee: zAmount,
-  /** A reveal was ordered: once. */
-  revealing: z.boolean(),
 })
 const zReleasing = z.strictObject({
   version,
   phase: z.literal('releasing'),
-  incoming: zHeldLock,
+  incoming: zLockRef,
   /** The failure packet that travels with the release. */
   reason: zBytes(FAILURE_BYTES),
 })
 const zEnded = z.strictObject({
   version,
   phase: z.literal('ended'),
-  incoming: zHeldLock,
-  /** `lost`: the scalar was known and the incoming lock died all the same. */
+  incoming: zLockRef,
+  /** `lost`: the scalar was known and the incoming lock went back all the same. */
   outcome: z.enum(['claimed', 'released', 'lost']),
   fee: zAmount,
 })

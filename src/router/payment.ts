@@ -9,7 +9,7 @@ import { type ErrorCode, invariant, unreachable } from '../base/errors.js'
 import type { AccountId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { decodeFailure } from './failure.js'
+import { decodeFailure, reasonOfChannel, TOLD } from './failure.js'
 import { type Invoice, invoiceDigest } from './invoice.js'
 import type { LockRef } from './obligation-record.js'
 import { readFailure } from './onion/failure.js'
@@ -30,12 +30,12 @@ export type PaymentEvent =
   | { readonly kind: 'attempted'; readonly route: Route; readonly sessionKey: Scalar; readonly lock: LockRef }
   /** A claim of the attempt's lock, or its reveal on the ledger: the scalar opens the lock's point. */
   | { readonly kind: 'claimed'; readonly lock: LockRef; readonly scalar: Scalar }
-  /** Irrevocably out by a release (C12). */
-  | { readonly kind: 'released'; readonly lock: LockRef; readonly reason: Uint8Array }
-  /** Dead for good (C12). */
+  /** Irrevocably out by the peer's release (C12). */
+  | { readonly kind: 'returned'; readonly lock: LockRef; readonly reason: Uint8Array }
+  /** Dead for good (C12), or taken back by us because it was dead. */
   | { readonly kind: 'dead'; readonly lock: LockRef }
   /** The proposal was refused or void (C8). */
-  | { readonly kind: 'void'; readonly lock: LockRef }
+  | { readonly kind: 'void'; readonly lock: LockRef; readonly code: ErrorCode | 'unknown' }
   /** No further attempt: no route, or the operator's bound on attempts. Only while none is under way. */
   | { readonly kind: 'give_up'; readonly code: ErrorCode }
 
@@ -161,14 +161,14 @@ function stepPending(payment: Pending, event: PaymentEvent): PaymentStep {
   switch (event.kind) {
     case 'claimed':
       return succeed(payment, event.scalar)
-    case 'released': {
+    case 'returned': {
       const { failure, policy } = failureOf(payment.attempt, event.reason)
       return attemptFailed(payment, failure, policy)
     }
     case 'dead':
       return attemptFailed(payment, { code: 'lock_expired', hop: null })
     case 'void':
-      return attemptFailed(payment, { code: 'next_hop_unavailable', hop: null })
+      return attemptFailed(payment, { code: TOLD[reasonOfChannel(event.code)], hop: null })
     default:
       return unreachable(event)
   }
