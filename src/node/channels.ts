@@ -72,7 +72,7 @@ export class Channels {
   }
 
   /** One input on its own. */
-  input(channel: LiveChannel, input: Input): void {
+  input(channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): void {
     this.engine.do((tx) => this.step(tx, channel, input))
   }
 
@@ -87,12 +87,11 @@ export class Channels {
   }
 
   #run(tx: Tx, channel: LiveChannel, input: Input): readonly Result<number>[] | undefined {
-    const { around } = this
     const env: Env = {
       context: channel.context,
-      view: around.view(),
-      now: around.now(),
-      revealed: (point) => around.revealed(tx, point),
+      view: this.around.view(),
+      now: this.around.now(),
+      revealed: (point) => this.around.revealed(tx, point),
     }
     let made: ReturnType<typeof step>
     try {
@@ -100,7 +99,7 @@ export class Channels {
     } catch (error) {
       if (!(error instanceof InvariantError)) throw error
       channel.stopped = error.clause // C11: nothing of this step is kept, nothing leaves any more
-      around.stopped(channel, error)
+      this.around.stopped(channel, error)
       return undefined
     }
     channel.state = made.state
@@ -110,20 +109,19 @@ export class Channels {
 
   /** First what leaves, in its order; then the desk, whose own steps come after (all of it is one batch). */
   #dispatch(tx: Tx, channel: LiveChannel, effects: readonly Effect[]): readonly Result<number>[] | undefined {
-    const { around } = this
     let proposed: readonly Result<number>[] | undefined
     const forDesk: DeskEffect[] = []
     for (const effect of effects) {
       switch (effect.type) {
         case 'send':
-          tx.after(() => around.send(channel.peer, effect.message))
+          tx.after(() => this.around.send(channel.peer, effect.message))
           break
         case 'proposed':
           proposed = effect.results
           break
         case 'submit':
         case 'reveal':
-          around.ledger(tx, channel, effect)
+          this.around.ledger(tx, channel, effect)
           break
         case 'prepareRandomizer':
         case 'proveClose':
@@ -132,13 +130,13 @@ export class Channels {
         case 'shuttingDown':
         case 'breached':
         case 'dataLost':
-          tx.after(() => around.work(channel, effect))
+          tx.after(() => this.around.work(channel, effect))
           break
         default:
           forDesk.push(effect)
       }
     }
-    for (const effect of forDesk) around.desk(tx, channel, effect)
+    for (const effect of forDesk) this.around.desk(tx, channel, effect)
     return proposed
   }
 }
