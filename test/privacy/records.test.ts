@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import t from 'tap'
+import { bigintToBytes, bytesToBigint, equalBytes, utf8 } from '../../src/base/bytes.js'
+import { sha256 } from '../../src/base/digest.js'
+import { modexpBackend, modInverse } from '../../src/privacy/modexp.js'
+import { decrypt, encrypt, type PrivateKey, privateKeyFromSeed } from '../../src/privacy/paillier.js'
+import {
+  decryptRecord,
+  encryptRecord,
+  type SealedRecord,
+  sealSegments,
+  segmentBytes,
+  verifyRecord,
+} from '../../src/privacy/records.js'
+
+const alice = privateKeyFromSeed(sha256(utf8('alice')), 1024)
+const bob = privateKeyFromSeed(sha256(utf8('bob')), 1024)
+const { publicKey } = alice
+const { n, nn } = publicKey
+const context = utf8('ledger, account, record 7')
+const size = segmentBytes(1024)
+
+function sealed(key: PrivateKey, content: Uint8Array): SealedRecord {
+  const record = encryptRecord(key, content, context, randomBytes(32))
+  if (!record.ok) throw new Error(record.error.code)
+  return record.value
+}
+
+const medical = randomBytes(3 * size + 17)
+const record = sealed(alice, medical)
+const bytesOf = (ciphertext: bigint): Uint8Array => bigintToBytes(ciphertext, 256)
+/** The record with its segments changed and everything else kept. */
+const changed = (change: (segments: bigint[]) => bigint[]): SealedRecord => ({
+  ...record,
+  segments: change(record.segments.map(bytesToBigint)).map(bytesOf),
+})
+
+t.test('a record opens to its content, for its owner alone, and proves in its context alone', (t) => {
+  t.ok(verifyRecord(publicKey, record, context))
+  t.same(decryptRecord(alice, record), { ok: true, value: new Uint8Array(medical) })
+  t.equal(record.segments.length, 4)
+  t.notOk(verifyRecord(publicKey, record, utf8('ledger, account, record 8')))
+  t.notOk(verifyRecord(bob.publicKey, record, context))
+  t.notOk(decryptRecord(bob, record).ok)
+  const again = sealed(alice, medical)
+  t.notOk(equalBytes(again.segments[0]!, record.segments[0]!), 'fresh randomness')
+  t.end()
+})
+
+t.test('property: any content of any length', (t) => {
+  const lengths = fc.oneof(fc.constantFrom(0, 1, size - 1, size, size + 1, 2 * size), fc.nat({ max: 3 * size }))
+  const fill = fc.oneof(fc.constant(0), fc.constant(255), fc.nat({ max: 255 }))
+  fc.assert(
+    fc.property(lengths, fill, (length, byte) => {
+      const content = new Uint8Array(length).fill(byte)
+      const one = sealed(alice, content)
+      const opened = decryptRecord(alice, one)
+      return verifyRecord(publicKey, one, context) && opened.ok && equalBytes(opened.value, content)
+    }),
+    { numRuns: 15 },
+  )
+  t.same(encryptRecord(alice, new Uint8Array(64 * size + 1), context, randomBytes(32)), {
+    ok: false,
+    error: { code: 'too_long' },
+  })
+  t.end()
+})
+
+t.test("the paper's record of 4096 bytes at the default key size", (t) => {
+  if (modexpBackend === 'native') {
+    const carol = privateKeyFromSeed(sha256(utf8('carol')), 2048)
+    const content = randomBytes(4096)
+    const long = sealed(carol, content)
+    t.equal(long.segments.length, 17)
+    t.ok(verifyRecord(carol.publicKey, long, context))
+    t.same(decryptRecord(carol, long), { ok: true, value: new Uint8Array(content) })
+  }
+  t.end()
+})
+
+t.test('what the additive check alone lets pass', (t) => {
+  const one = 1n + n
+  const cheats: Record<string, SealedRecord> = {
+    '+d and -d': changed(([a, b, ...rest]) => [(a! * one) % nn, (b! * (1n - n + nn)) % nn, ...rest]),
+    swapped: changed(([a, b, ...rest]) => [b!, a!, ...rest]),
+    'moved randomness': changed(([a, b, ...rest]) => [
+      (a! * publicKey.h) % nn,
+      (b! * modInverse(publicKey.h, nn)!) % nn,
+      ...rest,
+    ]),
+    'signs of two': changed(([a, b, ...rest]) => [nn - a!, nn - b!, ...rest]),
+    'a third moved': changed(([a, b, ...rest]) => {
+      const third = modInverse(3n, n)!
+      return [(a! * (1n + third * n)) % nn, (b! * (1n + (n - third) * n)) % nn, ...rest]
+    }),
+    rotated: changed(([a, ...rest]) => [...rest, a!]),
+  }
+  const sumOf = (one: SealedRecord): bigint =>
+    decrypt(
+      alice,
+      one.segments.reduce((product, segment) => (product * bytesToBigint(segment)) % nn, 1n),
+    )
+  for (const [name, cheat] of Object.entries(cheats)) {
+    t.equal(sumOf(cheat), sumOf(record), `${name}: the sum is the same`)
+    t.notOk(verifyRecord(publicKey, cheat, context), name)
+  }
+  t.end()
+})
+
+t.test('missing, doubled and added segments, another length, another total', (t) => {
+  const cheats: Record<string, SealedRecord> = {
+    'last missing': changed((all) => all.slice(0, -1)),
+    'first missing': changed((all) => all.slice(1)),
+    'missing, with its length': { ...changed((all) => all.slice(0, -1)), length: 3 * size },
+    none: { ...changed(() => []), length: 0 },
+    doubled: { ...changed((all) => [...all, all[3]!]), length: 4 * size + 17 },
+    'zero added': { ...changed((all) => [...all, 1n]), length: 4 * size + 1 },
+    'zero put for one': changed(([, ...rest]) => [1n, ...rest]),
+    'length, same count': { ...record, length: record.length + 1 },
+    'length beyond': { ...record, length: 2 ** 53 },
+    'negative length': { ...record, length: -1 },
+    'broken length': { ...record, length: 3.5 * size },
+    total: { ...record, total: bytesOf(encrypt(publicKey, 5n, 5n)) },
+    'negated total': { ...record, total: bytesOf(nn - bytesToBigint(record.total)) },
+    "another record's total": { ...record, total: sealed(alice, medical).total },
+    "another record's proof": { ...record, proof: sealed(alice, medical).proof },
+  }
+  for (const [name, cheat] of Object.entries(cheats)) t.notOk(verifyRecord(publicKey, cheat, context), name)
+  t.end()
+})
+
+t.test('ciphertexts that are none', (t) => {
+  for (const bad of [0n, n, 7n * n, nn, nn + 1n]) {
+    t.notOk(
+      verifyRecord(
+        publicKey,
+        changed(([, ...rest]) => [bad, ...rest]),
+        context,
+      ),
+    )
+    t.notOk(verifyRecord(publicKey, { ...record, total: bytesOf(bad) }, context))
+    t.notOk(decryptRecord(alice, { ...record, total: bytesOf(bad) }).ok)
+  }
+  const short = { ...record, segments: [record.segments[0]!.subarray(1), ...record.segments.slice(1)] }
+  t.notOk(verifyRecord(publicKey, short, context))
+  t.end()
+})
+
+t.test('segments out of range: whoever made them knows them, whoever decrypts refuses them', (t) => {
+  const third = modInverse(3n, n)!
+  const values = [11n, 22n, 33n]
+  const refused = { ok: false, error: { code: 'bad_record' } }
+  const seal = (segments: bigint[], length = 3 * size): SealedRecord =>
+    sealSegments(alice, segments, length, context, randomBytes(32))
+  t.ok(decryptRecord(alice, seal(values)).ok)
+  const cheats = [
+    [third, n - third, 33n],
+    [11n, (22n * third) % n, 33n],
+    [n - 1n, 22n, 33n],
+    [1n << BigInt(8 * size), 22n, 33n],
+    [11n, 22n, n - 33n],
+  ]
+  for (const cheat of cheats) t.same(decryptRecord(alice, seal(cheat)), refused)
+  t.same(decryptRecord(alice, seal([11n, 22n, 256n], 2 * size + 1)), refused, 'the last one is shorter')
+  t.ok(decryptRecord(alice, seal([11n, 22n, 255n], 2 * size + 1)).ok)
+  const total = bytesOf(encrypt(publicKey, 67n, 9n))
+  t.same(decryptRecord(alice, { ...seal(values), total }), refused, 'a total that is not the sum')
+  t.end()
+})
+
+t.test('every byte of the proof counts', (t) => {
+  for (let i = 0; i < record.proof.length; i += 7) {
+    const proof = Uint8Array.from(record.proof, (byte, k) => (k === i ? byte ^ (1 << (i % 8)) : byte))
+    if (verifyRecord(publicKey, { ...record, proof }, context)) t.fail(`byte ${i}`)
+  }
+  const { proof } = record
+  const bounds = [new Uint8Array(proof.length), Uint8Array.from(proof, (byte, i) => (i < 32 ? byte : 255))]
+  for (const bad of [...bounds, proof.subarray(1), new Uint8Array([...proof, 0]), new Uint8Array()]) {
+    t.notOk(verifyRecord(publicKey, { ...record, proof: bad }, context))
+  }
+  t.end()
+})
