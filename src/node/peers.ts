@@ -1,0 +1,139 @@
+/** Connections of a node: one per identity, the newest wins (W3); persistent ones are dialed again and again. */
+import type { Scalar } from '../base/curve/index.js'
+import type { ErrorCode } from '../base/errors.js'
+import { type AccountId, idText, type LedgerId } from '../base/ids.js'
+import { ok, type Result } from '../base/result.js'
+import { type Dialer, dial } from '../wire/dial.js'
+import type { Logger } from '../wire/environment.js'
+import { type Listener, listen } from '../wire/listen.js'
+import { negotiate, type Peer } from '../wire/peer.js'
+import type { Session } from '../wire/session.js'
+import { SessionTable } from '../wire/table.js'
+import { type NodeMessage, nodeCodec } from './messages.js'
+
+/** Messages of one peer that were handled and are not yet durable; above it, nothing more is read from it (W3). */
+const UNSYNCED_MAX = 256
+
+export interface PeerHandlers {
+  connected(peer: AccountId): void
+  disconnected(peer: AccountId): void
+  /** Calls `done` once everything that the message caused is durable. */
+  message(peer: AccountId, message: NodeMessage, done: () => void): void
+}
+
+export interface PeersOptions {
+  readonly key: Scalar
+  readonly ledger: LedgerId
+  readonly logger: Logger
+  readonly handlers: PeerHandlers
+}
+
+export class Peers {
+  readonly #options: PeersOptions
+  readonly #sessions = new SessionTable()
+  readonly #connected = new Map<string, Peer<NodeMessage>>()
+  readonly #dialers = new Map<string, { readonly url: string; readonly dialer: Dialer }>()
+  readonly #failures = new Map<string, ErrorCode>()
+  #listener: Listener | undefined
+
+  constructor(options: PeersOptions) {
+    this.#options = options
+  }
+
+  /** @returns where it listens. Errors: `unavailable`. */
+  async listen(host: string, port: number): Promise<Result<string>> {
+    const { key, logger } = this.#options
+    const onSession = (session: Session) => this.#meet(session)
+    const listener = await listen({ host, port, key, logger, sessions: this.#sessions, onSession })
+    if (!listener.ok) return listener
+    this.#listener = listener.value
+    return ok(listener.value.url)
+  }
+
+  /** Keeps this peer connected from now on; another address for a known one replaces the first. */
+  keep(peer: AccountId, url: string): void {
+    const name = idText(peer)
+    const known = this.#dialers.get(name)
+    if (known?.url === url) {
+      known.dialer.wake()
+      return
+    }
+    known?.dialer.close()
+    const { key, logger } = this.#options
+    const dialer = dial({
+      url,
+      key,
+      remote: peer,
+      logger,
+      sessions: this.#sessions,
+      onSession: (session) => this.#meet(session),
+      onRefused: (code) => this.#failures.set(name, code),
+    })
+    this.#dialers.set(name, { url, dialer })
+  }
+
+  isConnected(peer: AccountId): boolean {
+    return this.#connected.has(idText(peer))
+  }
+
+  /** Why the last attempt to reach a kept peer failed. */
+  failure(peer: AccountId): ErrorCode | undefined {
+    return this.#failures.get(idText(peer))
+  }
+
+  list(): readonly { readonly account: string; readonly url: string | null; readonly connected: boolean }[] {
+    const names = new Set([...this.#connected.keys(), ...this.#dialers.keys()])
+    return [...names].map((account) => ({
+      account,
+      url: this.#dialers.get(account)?.url ?? null,
+      connected: this.#connected.has(account),
+    }))
+  }
+
+  /** False where the peer is away: nothing is kept for it. */
+  send(peer: AccountId, message: NodeMessage): boolean {
+    const connected = this.#connected.get(idText(peer))
+    if (connected === undefined) return false
+    connected.send(message)
+    return true
+  }
+
+  async close(): Promise<void> {
+    for (const { dialer } of this.#dialers.values()) dialer.close()
+    for (const peer of this.#connected.values()) peer.close()
+    await this.#listener?.close()
+  }
+
+  #meet(session: Session): void {
+    const { ledger, logger } = this.#options
+    void negotiate({ session, ledger, codec: nodeCodec }).then((met) => {
+      if (met.ok) this.#join(met.value)
+      else logger.info('peer.refused', { peer: idText(session.peer), code: met.error.code })
+    })
+  }
+
+  #join(peer: Peer<NodeMessage>): void {
+    const { handlers } = this.#options
+    const { account } = peer
+    const name = idText(account)
+    if (this.#connected.delete(name)) handlers.disconnected(account) // W3: its session was closed for this one
+    this.#connected.set(name, peer)
+    this.#failures.delete(name)
+    peer.onClose(() => {
+      if (this.#connected.get(name) !== peer) return
+      this.#connected.delete(name)
+      handlers.disconnected(account)
+    })
+    handlers.connected(account)
+    let unsynced = 0
+    peer.onMessage((message) => {
+      if (this.#connected.get(name) !== peer) return
+      unsynced += 1
+      if (unsynced === UNSYNCED_MAX) peer.pause()
+      handlers.message(account, message, () => {
+        unsynced -= 1
+        if (unsynced === UNSYNCED_MAX - 1) peer.resume()
+      })
+    })
+  }
+}
