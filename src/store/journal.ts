@@ -81,14 +81,14 @@ function followChain(channel: ChannelId, head: JournalHead, rows: readonly Row[]
   let [expected, hash] = [head.first, head.anchor]
   for (const { key, value } of rows) {
     const index = lastCounter(key)
-    if (index !== expected || index >= head.next) return refuse('journal_broken', `gap at ${expected}`)
+    if (index !== expected) return refuse('journal_broken', `gap at ${expected}`)
     if (!equalBytes(value.subarray(0, PREVIOUS_BYTES), hash)) return refuse('journal_broken', `chain at ${index}`)
     entries.push({ index, payload: value.slice(PREVIOUS_BYTES) })
     hash = entryHash(channel, index, value)
     expected += 1
   }
-  if (expected !== head.next) return refuse('journal_broken', `gap at ${expected}`)
-  return equalBytes(hash, head.hash) ? ok(entries) : refuse('journal_broken', `chain at ${expected}`)
+  const complete = expected === head.next && equalBytes(hash, head.hash)
+  return complete ? ok(entries) : refuse('journal_broken', `end at ${expected}`)
 }
 
 /** taggedHash('journal-entry', channel, index, value) by OpenSSL: entries carry up to 60,000 bytes on the hot path. */

@@ -125,6 +125,8 @@ t.test('a claim is never paid twice', async (t) => {
       'a,h,p,9.00,x',
       ',h,p,9.00,1.00',
       ',h,p,9.00,1.00',
+      'Ä-Q,h,p,9.00,1.00',
+      'ä-q,h,p,9.00,1.00',
     ].join('\n'),
   )
   t.strictSame(brief(rows), [
@@ -139,6 +141,8 @@ t.test('a claim is never paid twice', async (t) => {
     '10 duplicate_claim',
     '11 claim_missing_column',
     '12 claim_missing_column',
+    '13 covered 1.00',
+    '14 duplicate_claim',
   ])
 })
 

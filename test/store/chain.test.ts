@@ -210,13 +210,14 @@ t.test('high-water file (S2)', async (t) => {
     t.equal([...file.channels()].length, 1202)
     const size = statSync(path).size
     await Promise.all(many.map((id) => file.forget(id)))
-    for (let n = 0; n < 1200; n++) await file.raise(channelOf(100 + (n % 100)), mark(n, 0))
+    const others = many.map((id) => id.map((byte, i) => (i === 31 ? 6 : byte)) as ChannelId)
+    await Promise.all(others.map((id, n) => file.raise(id, mark(n, 0))))
     await file.close()
     file = await reopen()
     t.equal(statSync(path).size, size, 'places are used again')
     t.equal(file.check(many[3]!, mark(3, 3)), 'unknown')
-    t.equal(file.check(channelOf(199), mark(1199, 0)), 'equal')
-    t.strictSame([...file.channels()].length, 102)
+    t.equal(file.check(others[1199]!, mark(1199, 0)), 'equal')
+    t.equal([...file.channels()].length, 1202)
   })
 
   await t.test('a write torn at any byte leaves the older mark standing', async (t) => {

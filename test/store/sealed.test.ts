@@ -186,3 +186,25 @@ t.test('a data directory is created once, locked, sealed, and opened as a whole'
     t.equal(codeOf(await openDirectory(dir, passphraseFile)), code)
   }
 })
+
+t.test('what LevelDB loses without a word, the high-water file tells (S2)', async (t) => {
+  const dir = join(t.testdir({ passphrase: 'two words' }), 'node')
+  const passphraseFile = join(dir, '..', 'passphrase')
+  const channel = new Uint8Array(32).fill(3) as ChannelId
+  const made = must(await createDirectory(dir, passphraseFile, { test: true }))
+  for (let version = 1; version <= 8; version++) {
+    const puts = [{ key: utf8('row'), value: Uint8Array.of(version) }]
+    await made.commit({ puts, deletes: [] }, [[channel, { version, revoked: version - 1 }]])
+  }
+  await made.close()
+  const log = join(dir, 'store', readdirSync(join(dir, 'store')).find((name) => name.endsWith('.log'))!)
+  const bytes = readFileSync(log)
+  bytes[bytes.length - 200]! ^= 1
+  writeFileSync(log, bytes)
+  const opened = must(await openDirectory(dir, passphraseFile))
+  const version = opened.store.get(utf8('row'))?.[0] ?? 0
+  t.ok(version < 8, `acknowledged 8, found ${version}`)
+  t.equal(opened.highWater.check(channel, { version, revoked: Math.max(0, version - 1) }), 'database_behind')
+  t.match(opened.suspicions[0], /dropping/)
+  await opened.close()
+})

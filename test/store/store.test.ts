@@ -70,8 +70,10 @@ t.test('memory store', async (t) => {
     const late = [4, 5].map((i) => store.write(put([`k${i}`, 'v'])))
     t.equal(store.get(utf8('k1')), undefined, 'not before its sync')
     store.release()
-    await Promise.all([...writes, ...late])
-    t.equal(store.syncs, 2)
+    await Promise.all(writes)
+    t.equal(store.syncs, 1, 'those of one turn of the event loop')
+    await Promise.all(late)
+    t.equal(store.syncs, 2, 'those that came while it was in flight')
   })
 
   await t.test('a failed sync is final and told once (S2)', async (t) => {
@@ -79,8 +81,12 @@ t.test('memory store', async (t) => {
     const store = memoryStore({ onFatal: ({ code }) => fatal.push(code) })
     await store.write(put(['kept', '1']))
     store.failSync(1)
-    const lost = [store.write(put(['lost', '1'])), store.write(put(['lost', '2']))]
-    t.strictSame(await Promise.all(lost.map(codeOf)), ['store_failed', 'store_failed'])
+    store.hold()
+    const inFlight = codeOf(store.write(put(['lost', '1'])))
+    await new Promise((resolve) => setImmediate(resolve))
+    const queued = codeOf(store.write(put(['lost', '2'])))
+    store.release()
+    t.strictSame([await inFlight, await queued], ['store_failed', 'store_failed'])
     t.equal(await codeOf(store.write(put(['later', '1']))), 'store_failed')
     t.strictSame(fatal, ['store_failed'])
     t.equal(store.crash().get(utf8('lost')), undefined)
@@ -130,6 +136,26 @@ t.test('level store', async (t) => {
   const filesOf = (name: string, pattern: RegExp) => readdirSync(join(dir, name)).filter((file) => pattern.test(file))
 
   await storeSuite(t, () => make('suite'))
+
+  await t.test('every write asks for its sync', async (t) => {
+    const store = await make('synced')
+    const asked: unknown[] = []
+    const batch = Level.prototype.batch as () => { write: (options?: unknown) => Promise<void> }
+    t.intercept(Level.prototype, 'batch', {
+      value(this: Level) {
+        const chained = batch.call(this)
+        const write = chained.write.bind(chained)
+        chained.write = (options) => {
+          asked.push(options)
+          return write(options)
+        }
+        return chained
+      },
+    })
+    await store.write(put(['k', 'v']))
+    t.strictSame(asked, [{ sync: true }])
+    await store.close()
+  })
 
   await t.test('only create begins a database, and never over something (S2)', async (t) => {
     t.equal(await refusal('absent'), 'store_missing')
