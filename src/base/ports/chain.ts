@@ -93,7 +93,10 @@ export interface ChainAdapter {
   now(): Promise<LedgerTime>
   /** Every event after `cursor`, then live ones; at least once, in order. Ends when `close` is called or the signal aborts. */
   events(cursor: number, signal?: AbortSignal): AsyncIterable<LedgerEvent>
-  /** New heads as they come: how a consumer's ledger time advances. */
-  heads(signal?: AbortSignal): AsyncIterable<LedgerTime>
+  /**
+   * New heads as they come, with the cursor of the last event up to them: a consumer's ledger time advances to a head's
+   * once it has seen every event up to that cursor.
+   */
+  heads(signal?: AbortSignal): AsyncIterable<LedgerTime & { readonly cursor: number }>
   close(): Promise<void>
 }

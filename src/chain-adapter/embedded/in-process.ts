@@ -31,8 +31,8 @@ export function inProcessAdapter(ledger: Ledger): ChainAdapter {
     }
   }
 
-  async function* heads(signal?: AbortSignal): AsyncGenerator<LedgerTime> {
-    for await (const { height, time } of ledger.heads(ending(signal))) yield { height, time }
+  async function* heads(signal?: AbortSignal): AsyncGenerator<LedgerTime & { readonly cursor: number }> {
+    for await (const { height, time, cursor } of ledger.heads(ending(signal))) yield { height, time, cursor }
   }
 
   return {
