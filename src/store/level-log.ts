@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 
 const SUSPICIOUS = /dropping|corruption|ignoring error|missing files/i
 const SUSPICIONS_MAX = 20
+const SUSPICION_CHARACTERS_MAX = 400
 
 /**
  * S2: LevelDB drops damaged records and opens without a word, except in its own LOG. `LOG.old` is read too: it is this
@@ -15,7 +16,8 @@ export async function logSuspicions(dir: string): Promise<string[]> {
     const path = join(dir, name)
     if (!existsSync(path)) continue
     for await (const line of createInterface({ input: createReadStream(path) })) {
-      if (SUSPICIOUS.test(line) && found.length < SUSPICIONS_MAX) found.push(`${name}: ${line.slice(0, 200)}`)
+      if (found.length === SUSPICIONS_MAX || !SUSPICIOUS.test(line)) continue
+      found.push(`${name}: ${line.replaceAll(`${dir}/`, '').slice(0, SUSPICION_CHARACTERS_MAX)}`)
     }
   }
   return found
