@@ -110,12 +110,18 @@ export class Ledger {
   /** Raw blocks (decodeBlock) from a height on, a bounded page; empty above the head: for audits. */
   readonly blocks = (from: number) => this.#call('blocks', from)
 
-  /** Every block from there on (cbor of zBlockDigest), then live ones, as fast as the consumer takes them. */
+  /**
+   * Every block from there on (cbor of zBlockDigest), then live ones, as fast as the consumer takes them.
+   * @throws MeridianError `ledger_behind` where it begins beyond the head
+   */
   async *follow(from: FollowFrom, signal?: AbortSignal): AsyncGenerator<Uint8Array, void> {
     const ended = () => this.#closed || this.#closing !== undefined || signal?.aborted === true
     const wake = () => this.#wake()
     signal?.addEventListener('abort', wake)
     try {
+      const ahead = 'height' in from ? from.height > this.head.height + 1 : from.cursor > this.head.cursor
+      // Whoever asks has seen blocks that this database does not hold: it was rolled back behind the ledger's word.
+      if (ahead) throw new MeridianError('ledger_behind')
       let height = 'height' in from ? from.height : await this.#call('heightAfter', from.cursor)
       while (!ended()) {
         const known = height <= this.head.height

@@ -1,0 +1,27 @@
+import { cbor, decodeAs } from '../../base/codec.js'
+import { MeridianError } from '../../base/errors.js'
+import { LIMITS } from '../../base/limits.js'
+import type { LedgerHead } from '../../base/ports/chain.js'
+import { zHead } from '../block.js'
+import type { Advance } from '../embedded/engine.js'
+import { LedgerHttp } from './http.js'
+
+/** The manual clock of a ledger flagged `test`, over HTTP: for tests and the demo's sandbox. */
+export class RemoteClock {
+  readonly #http: LedgerHttp
+
+  constructor(url: string, closing: AbortSignal = new AbortController().signal) {
+    this.#http = new LedgerHttp({ url, closing, unknown_ms: LIMITS.ledger_unknown_ms })
+  }
+
+  /** One block, so many seconds later. Not repeatable: a broken connection may leave time advanced. @throws MeridianError */
+  async advance({ seconds, include = true, expect = 0 }: Advance): Promise<LedgerHead> {
+    const head = decodeAs(zHead, await this.#http.post('/v1/test/advance', cbor({ seconds, include, expect }), 4_096))
+    if (!head.ok) throw new MeridianError(head.error.code, head.error.detail)
+    return head.value
+  }
+
+  async hold(held: boolean): Promise<void> {
+    await this.#http.post('/v1/test/hold', cbor({ held }), 4_096)
+  }
+}
