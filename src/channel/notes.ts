@@ -33,6 +33,8 @@ export function fulfill(turn: Turn, ref: LockRef, scalar: Scalar): undefined {
   const lock = findLock(turn.state.current.content.locks, ref)
   if (lock === undefined || lock.from === turn.context.side || !opensLock(lock, scalar)) return
   learnScalar(turn, lock, scalar)
+  const note = noteOf(turn, lock)
+  if (note !== undefined) revealLate(turn, note)
 }
 
 /** Shell: an incoming lock goes back. Not after we know its scalar: then it is ours. */

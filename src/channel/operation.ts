@@ -28,9 +28,20 @@ function bodyParts(body: OperationBody): Uint8Array[] {
   }
 }
 
-/** 1 kind, 8 id, body. The proposer is the sender of the message. */
-export const packOperation = (operation: Operation): Uint8Array =>
-  concatBytes(Uint8Array.of(KIND[operation.body.kind]), u64(operation.id), ...bodyParts(operation.body))
+const packedForms = new WeakMap<Operation, Uint8Array>()
+
+/**
+ * 1 kind, 8 id, body. The proposer is the sender of the message. Operations never change, so each is packed once,
+ * however often a snapshot holds it.
+ */
+export function packOperation(operation: Operation): Uint8Array {
+  const known = packedForms.get(operation)
+  if (known !== undefined) return known
+  const { id, body } = operation
+  const packed = concatBytes(Uint8Array.of(KIND[body.kind]), u64(id), ...bodyParts(body))
+  packedForms.set(operation, packed)
+  return packed
+}
 
 export const packOperations = (operations: readonly Operation[]): Uint8Array =>
   concatBytes(...operations.map(packOperation))

@@ -151,7 +151,7 @@ function receive(turn: Turn, message: ChannelMessage): undefined {
 
 /** What follows by itself from where the channel stands, after every input. */
 function drive(turn: Turn, input: Input): undefined {
-  if (input.type === 'tick' || input.type === 'connected' || input.type === 'fulfill') readLedger(turn)
+  if (input.type === 'tick' || input.type === 'connected') readLedger(turn)
   if (turn.state.held !== null) {
     const { version } = turn.state.current.content
     acknowledge(turn)

@@ -135,16 +135,16 @@ export function runOpening(options: OpeningOptions = {}): OpeningResult {
   const { deposit = 1_000_000n, share = 500_000n, limits = LIMITS_FOR_TESTS } = options
   const steps: [OpeningStep | undefined, OpeningStep | undefined] = [undefined, undefined]
   const seen: [OpeningStep['effects'][number][], OpeningStep['effects'][number][]] = [[], []]
-  const run = (side: Side, made: OpeningStep): void => {
+  const run = (side: Side, made: OpeningStep): undefined => {
     steps[side] = made
     seen[side].push(...made.effects)
     for (const effect of made.effects) perform(side, effect)
   }
-  const feed = (side: Side, input: OpeningInput): void => {
+  const feed = (side: Side, input: OpeningInput): undefined => {
     const current = steps[side]
-    if (current !== undefined) run(side, stepOpening(current.opening, input, openingEnv(side)))
+    return current === undefined ? undefined : run(side, stepOpening(current.opening, input, openingEnv(side)))
   }
-  const perform = (side: Side, effect: OpeningStep['effects'][number]): void => {
+  const perform = (side: Side, effect: OpeningStep['effects'][number]): undefined => {
     const other: Side = side === 0 ? 1 : 0
     switch (effect.type) {
       case 'sendOpening': {
@@ -215,7 +215,8 @@ export interface Ledger {
 
 export class Party {
   state: Channel
-  disk: Uint8Array
+  /** The last batch. Channels never change, so it is turned into bytes only when it is read. */
+  disk: Channel
   readonly context: Context
   readonly told: Effect[] = []
   /** R versions that a worker has yet to compute. */
@@ -233,8 +234,8 @@ export class Party {
     disk: Uint8Array,
     private readonly ledger: Ledger,
   ) {
-    this.disk = disk
     this.state = read(disk)
+    this.disk = this.state
     const context = createContext(terms, side, channelKeys(PEOPLE[side].seed, terms), POLICY)
     if (!context.ok) throw new Error('context')
     this.context = context.value
@@ -259,7 +260,7 @@ export class Party {
       return []
     }
     this.state = result.state
-    if (result.durable) this.disk = encodeChannel(result.state)
+    if (result.durable) this.disk = result.state
     const dies = result.durable && this.crash === 'after the batch'
     for (const effect of result.effects) {
       if (effect.type !== 'send') this.perform(effect)
@@ -278,7 +279,7 @@ export class Party {
 
   restart(): void {
     this.down = false
-    this.state = read(this.disk)
+    this.state = read(encodeChannel(this.disk))
   }
 
   private perform(effect: Effect): void {
@@ -295,7 +296,7 @@ export class Party {
     if (message.name === 'ack') this.signs(message.body.version, message.body.signature)
     const revocation = 'revocation' in message.body ? message.body.revocation : null
     // C11, checked from outside: what replaces the revoked version is on disk before the secret leaves.
-    if (revocation !== null && read(this.disk).current.content.version <= revocation.version) {
+    if (revocation !== null && this.disk.current.content.version <= revocation.version) {
       throw new Error(`secret of ${revocation.version} left too early`)
     }
     this.sent.push(message)
