@@ -63,6 +63,10 @@ export class Channels {
     this.#byId.set(channel.text, channel)
   }
 
+  remove(id: ChannelId): void {
+    this.#byId.delete(idText(id))
+  }
+
   get(id: ChannelId): LiveChannel | undefined {
     return this.#byId.get(idText(id))
   }

@@ -34,6 +34,8 @@ export const TABLES = {
   node: 14,
   /** channel, lock → the payment or obligation that offered it. */
   offered: 15,
+  /** channel → ledger time until which its opening may still be accepted. */
+  funding: 16,
 } as const
 export type Table = keyof typeof TABLES
 

@@ -1,0 +1,179 @@
+/** One attempt to open a channel: runs what the pure negotiation asks for and feeds it the answers. */
+import { equalBytes } from '../base/bytes.js'
+import { InvariantError } from '../base/errors.js'
+import type { AccountId, ChannelId } from '../base/ids.js'
+import type { OpeningMessage } from '../base/message/opening.js'
+import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
+import { ok, type Result, refuse } from '../base/result.js'
+import { depositStatement, type Parties } from '../chain-adapter/contract/statements.js'
+import {
+  type Opening,
+  type OpeningEffect,
+  type OpeningEnv,
+  type OpeningInput,
+  type OpeningStep,
+  stepOpening,
+} from '../channel/opening.js'
+import { openingRow } from '../wallet/openings.js'
+import type { Spendable } from '../wallet/parts.js'
+import { buildHalf } from '../wallet/transactions.js'
+import type { Wallet } from '../wallet/wallet.js'
+import type { Logger } from '../wire/environment.js'
+import type { ChannelBook } from './channel-book.js'
+import type { Engine } from './engine.js'
+import type { LedgerDesk } from './ledger-desk.js'
+import type { WorkerDesk } from './worker-desk.js'
+
+export interface AttemptParts {
+  readonly wallet: Wallet
+  readonly chain: ChainAdapter
+  readonly engine: Engine
+  readonly book: ChannelBook
+  readonly ledgerDesk: LedgerDesk
+  readonly workerDesk: WorkerDesk
+  readonly logger: Logger
+  readonly env: () => OpeningEnv
+  readonly send: (peer: AccountId, message: OpeningMessage) => void
+}
+
+/** An attempt that stands still this long is given up: it may be holding the wallet. */
+const STALLED_MS = 30_000
+
+export class Attempt {
+  /** `available` as the own half withdraws from it. */
+  funds: Spendable | undefined
+  /** Our half has left: until the ledger decides, only moving `available` takes it back. */
+  gaveHalf = false
+  readonly outcome: Promise<Result<ChannelId>>
+  #settle: (outcome: Result<ChannelId>) => void = () => undefined
+  #settled = false
+  #opening: Opening | undefined
+  #channel: ChannelId | undefined
+  #timer: NodeJS.Timeout
+
+  constructor(
+    private readonly parts: AttemptParts,
+    readonly peer: AccountView,
+    readonly name: Uint8Array,
+  ) {
+    this.outcome = new Promise((resolve) => {
+      this.#settle = resolve
+    })
+    this.#timer = setTimeout(() => this.#stalled(), STALLED_MS)
+  }
+
+  get ended(): boolean {
+    return this.#settled
+  }
+
+  input(input: OpeningInput): void {
+    if (this.#settled || this.#opening === undefined) return
+    this.take(stepOpening(this.#opening, input, this.parts.env()))
+  }
+
+  take({ opening, effects }: OpeningStep): void {
+    this.#opening = opening
+    if (effects.length > 0) {
+      clearTimeout(this.#timer)
+      this.#timer = setTimeout(() => this.#stalled(), STALLED_MS)
+    }
+    for (const effect of effects) this.#run(effect)
+  }
+
+  funded(channel: ChannelId): void {
+    if (this.#channel !== undefined && equalBytes(this.#channel, channel)) this.#end(ok(channel))
+  }
+
+  /** A signed opening may still reach the ledger: then `funded` or the ledger's refusal ends it, or the half is voided. */
+  #stalled(): void {
+    if (this.#opening?.stage === 'done') this.#end(refuse('open_expired'))
+    else this.input({ type: 'openDenied', code: 'open_expired' })
+  }
+
+  #end(outcome: Result<ChannelId>): void {
+    if (this.#settled) return
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#settle(outcome)
+  }
+
+  #run(effect: OpeningEffect): void {
+    const { engine, book, ledgerDesk, send } = this.parts
+    switch (effect.type) {
+      case 'sendOpening': {
+        if (effect.message.name === 'channelHalf' || effect.message.name === 'channelSigned') this.gaveHalf = true
+        // In order behind whatever must be durable first.
+        engine.do((tx) => tx.after(() => send(this.peer.account, effect.message)))
+        return
+      }
+      case 'openRequested':
+        return // Openings judges it by the policy
+      case 'prepareFirst':
+        this.#work(async () => {
+          const randomizer = await this.parts.workerDesk.randomizer(effect.terms, effect.version)
+          return { type: 'openRandomizer', version: effect.version, randomizer }
+        })
+        return
+      case 'proveDeposit':
+        this.#work(() => this.#prove(effect))
+        return
+      case 'verifyDeposit':
+        this.#work(() => this.#verify(effect))
+        return
+      case 'opened':
+        this.#channel = effect.terms.channel
+        engine.do((tx) => book.open(tx, effect.terms, effect.side, effect.channel, effect.validUntil))
+        return
+      case 'submitOpening':
+        engine.do((tx) =>
+          ledgerDesk.submit(tx, effect.transaction, (told) => {
+            if (!told.ok) this.#end(told)
+          }),
+        )
+        return
+      case 'openFailed':
+        this.#end(refuse(effect.code))
+        return
+    }
+  }
+
+  /** [opener, peer]; our own account as the half was built on it. */
+  #parties(side: 0 | 1, own: AccountView): Parties {
+    return side === 0 ? [own, this.peer] : [this.peer, own]
+  }
+
+  async #prove(effect: Extract<OpeningEffect, { type: 'proveDeposit' }>): Promise<OpeningInput> {
+    const { funds } = this
+    if (funds === undefined) throw new InvariantError('L5', 'a deposit without reserved funds')
+    const { side, terms, amount, blinding } = effect
+    const parties = this.#parties(side, funds.view)
+    const { available } = funds
+    const made = await buildHalf(this.parts.wallet.parts, { terms, parties, side, available, amount, blinding })
+    if (!made.ok) return { type: 'openDenied', code: made.error.code }
+    const { half, opening } = made.value
+    await this.parts.engine.run((tx) => tx.put(openingRow(half.ciphertextRest, opening))).durable
+    return { type: 'depositProved', half }
+  }
+
+  async #verify(effect: Extract<OpeningEffect, { type: 'verifyDeposit' }>): Promise<OpeningInput> {
+    const { chain, wallet } = this.parts
+    const { side, terms, half } = effect
+    const [own, peer] = await Promise.all([chain.account(wallet.account), chain.account(this.peer.account)])
+    if (own.value === undefined || peer.value === undefined) return { type: 'depositVerified', valid: false }
+    const parties: Parties = side === 0 ? [peer.value, own.value] : [own.value, peer.value]
+    const statement = depositStatement(chain.genesis, parties, terms, side, half)
+    if (!statement.ok) return { type: 'depositVerified', valid: false }
+    const check = { type: 'statement', statement: statement.value, proof: half.proof } as const
+    return { type: 'depositVerified', valid: await wallet.parts.pool.verify(check, 'urgent') }
+  }
+
+  #work(work: () => Promise<OpeningInput>): void {
+    work().then(
+      (input) => this.input(input),
+      (error: unknown) => {
+        this.parts.logger.warn('channel.open_error', { error: error instanceof Error ? error.name : 'unknown' })
+        this.input({ type: 'openDenied', code: 'unavailable' })
+      },
+    )
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Follows the ledger (A1): events in order into the registry of reveals and the channels that they concern, then ledger
+ * time. The view advances to a head only once every event up to it was handled, so that what a step reads of the
+ * registry is never older than the time that it reads (L8).
+ */
+
+import { z } from 'zod'
+import { equalBytes, readU64, u64, utf8 } from '../base/bytes.js'
+import { encodeAs, zCount, zScalar } from '../base/codec.js'
+import { curve, type Point, type Scalar } from '../base/curve/index.js'
+import type { ChannelId } from '../base/ids.js'
+import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
+import { parseRow } from '../store/rows.js'
+import { tableKey } from '../store/tables.js'
+import type { Logger } from '../wire/environment.js'
+import type { Channels } from './channels.js'
+import type { Engine, Tx } from './engine.js'
+
+const CURSOR = tableKey('node', utf8('cursor'))
+const zRevealed = z.strictObject({ scalar: zScalar, time: zCount })
+
+export const revealedIn = (
+  tx: Pick<Tx, 'get'>,
+  point: Point,
+): { readonly scalar: Scalar; readonly time: number } | undefined => {
+  const bytes = tx.get(tableKey('revealed', point))
+  return bytes === undefined ? undefined : parseRow(bytes, zRevealed)
+}
+
+export interface WatchHandlers {
+  /** Any accepted transaction, within the batch that moves the cursor. */
+  event(tx: Tx, event: LedgerEvent): void
+  /** The view moved; all channels were told. */
+  advanced(view: LedgerTime): void
+}
+
+export class ChainWatch {
+  readonly #stop = new AbortController()
+  readonly #done: Promise<void>[] = []
+  #cursor: number
+  #head: (LedgerTime & { readonly cursor: number }) | undefined
+  #view: LedgerTime
+  /** Wall clock, milliseconds, of the last head: how old the view is (A1). */
+  #heardAt: number
+
+  constructor(
+    private readonly chain: ChainAdapter,
+    private readonly engine: Engine,
+    private readonly channels: Channels,
+    private readonly handlers: WatchHandlers,
+    private readonly logger: Logger,
+    start: LedgerTime,
+  ) {
+    const row = engine.get(CURSOR)
+    this.#cursor = row === undefined ? 0 : (readU64(row) ?? 0)
+    this.#view = start
+    this.#heardAt = Date.now()
+  }
+
+  get view(): LedgerTime {
+    return this.#view
+  }
+
+  /** Seconds since the ledger was last heard: a view older than ledger_age_max_s stops forwarding and opening (A1). */
+  get age(): number {
+    return Math.floor((Date.now() - this.#heardAt) / 1_000)
+  }
+
+  start(): void {
+    this.#done.push(this.#followEvents(), this.#followHeads())
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#done)
+  }
+
+  async #followEvents(): Promise<void> {
+    await this.#forever('events', async () => {
+      for await (const event of this.chain.events(this.#cursor, this.#stop.signal)) {
+        const { durable } = this.engine.run((tx) => this.#handle(tx, event))
+        await durable // bounds what a long catch-up holds in memory
+        this.#cursor = event.cursor
+        this.#advance()
+      }
+    })
+  }
+
+  async #followHeads(): Promise<void> {
+    await this.#forever('heads', async () => {
+      for await (const head of this.chain.heads(this.#stop.signal)) {
+        this.#head = head
+        this.#heardAt = Date.now()
+        this.#advance()
+      }
+    })
+  }
+
+  /** The adapter reconnects by itself; what still ends a stream is said and tried again. */
+  async #forever(name: string, follow: () => Promise<void>): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        await follow()
+      } catch (error) {
+        if (this.#stop.signal.aborted) return
+        this.logger.warn('ledger.stream_failed', { name, message: error instanceof Error ? error.name : 'unknown' })
+      }
+      if (!this.#stop.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 1_000))
+    }
+  }
+
+  #handle(tx: Tx, event: LedgerEvent): void {
+    tx.put({ key: CURSOR, value: u64(event.cursor) })
+    const { transaction: tx_ } = event
+    if (tx_.kind === 'reveal') {
+      for (const scalar of tx_.scalars) {
+        const key = tableKey('revealed', curve.multiplyBase(scalar))
+        // L8: the first time counts
+        if (tx.get(key) === undefined) tx.put({ key, value: encodeAs(zRevealed, { scalar, time: event.time }) })
+      }
+    }
+    const channel = 'channel' in tx_ ? this.channels.get(tx_.channel as ChannelId) : undefined
+    if (channel !== undefined) {
+      if (tx_.kind === 'openChannel' && equalBytes(tx_.state, channel.context.terms.state)) {
+        this.channels.step(tx, channel, { type: 'funded' })
+      } else if (tx_.kind === 'closeChannel' || tx_.kind === 'settle' || tx_.kind === 'punish') {
+        this.channels.step(tx, channel, { type: 'paidOut' })
+      }
+    }
+    this.handlers.event(tx, event)
+  }
+
+  #advance(): void {
+    const head = this.#head
+    if (head === undefined || head.cursor > this.#cursor || head.height <= this.#view.height) return
+    this.#view = { height: head.height, time: head.time }
+    this.engine.do((tx) => {
+      for (const channel of this.channels.all()) this.channels.step(tx, channel, { type: 'tick' })
+    })
+    this.handlers.advanced(this.#view)
+  }
+}

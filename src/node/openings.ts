@@ -1,0 +1,164 @@
+/**
+ * Drives openings (L5): wallet, proofs, policy and storage around the pure negotiation. An attempt that uses the wallet
+ * holds it until the ledger has decided or the half that was given away is void, so that no other transaction of ours
+ * makes it stale and no half lingers.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Amount } from '../base/amount.js'
+import { bytesToHex, equalBytes } from '../base/bytes.js'
+import type { ErrorCode } from '../base/errors.js'
+import { type AccountId, type ChannelId, idText } from '../base/ids.js'
+import type { OpeningMessage } from '../base/message/opening.js'
+import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
+import { type Result, refuse } from '../base/result.js'
+import { type OpeningEnv, type OpenRequest, receiveOpening, requestOpening } from '../channel/opening.js'
+import type { ChannelLimits } from '../channel/types.js'
+import type { Wallet } from '../wallet/wallet.js'
+import type { Logger } from '../wire/environment.js'
+import { Attempt, type AttemptParts } from './attempt.js'
+
+/** R7: what this node grants to whoever opens a channel toward it. */
+export interface OpenPolicy {
+  readonly enabled: boolean
+  readonly depositMin: Amount
+  /** Most that is deposited on request; 0 grants none. */
+  readonly shareMax: Amount
+}
+
+export interface OpeningsOptions extends AttemptParts {
+  readonly wallet: Wallet
+  readonly chain: ChainAdapter
+  readonly limits: ChannelLimits
+  readonly openPolicy: () => OpenPolicy
+  readonly logger: Logger
+  readonly env: () => OpeningEnv
+  readonly isConnected: (peer: AccountId) => boolean
+}
+
+export interface OpenWish {
+  readonly peer: AccountId
+  readonly deposit: Amount
+  /** R7: asked of the peer; 0 for none. */
+  readonly share: Amount
+  readonly window: number
+}
+
+const ATTEMPTS_MAX = 256
+/** Ledger seconds for which an opening may still be accepted. */
+const VALID_S = 600
+
+export class Openings {
+  readonly #attempts = new Map<string, Attempt>()
+
+  constructor(private readonly options: OpeningsOptions) {}
+
+  /** Resolves once the ledger has the channel, or nothing of it happened. */
+  open(wish: OpenWish): Promise<Result<ChannelId>> {
+    const { wallet, chain, env, limits, isConnected } = this.options
+    return wallet.exclusive(async () => {
+      if (!isConnected(wish.peer)) return refuse('channel_offline')
+      const { value: peer } = await chain.account(wish.peer)
+      if (peer === undefined) return refuse('unknown_account')
+      const spendable = await wallet.spendable(wish.deposit)
+      if (!spendable.ok) return spendable
+      const { deposit, share, window } = wish
+      const request: OpenRequest = {
+        peer: { account: peer.account, n: peer.n },
+        attempt: new Uint8Array(randomBytes(32)),
+        nonce: spendable.value.view.nonce,
+        validUntil: env().view.time + VALID_S,
+        window,
+        deposit,
+        share,
+        limits,
+      }
+      const attempt = this.#begin(request.attempt, peer)
+      attempt.funds = spendable.value
+      attempt.take(requestOpening(request, env()))
+      return this.#finish(attempt)
+    })
+  }
+
+  receive(from: AccountId, message: OpeningMessage): void {
+    const known = this.#attempts.get(bytesToHex(message.body.attempt))
+    if (known !== undefined) {
+      if (equalBytes(known.peer.account, from)) known.input({ type: 'openingReceived', message })
+    } else if (message.name === 'openChannel') {
+      const live = [...this.#attempts.values()].some((attempt) => equalBytes(attempt.peer.account, from))
+      if (live || this.#attempts.size >= ATTEMPTS_MAX) this.#deny(from, message.body.attempt, 'busy')
+      else void this.#answer(from, message.body).catch((error) => this.#failed(error))
+    }
+  }
+
+  /** The ledger's time moved. */
+  advanced(): void {
+    for (const attempt of this.#attempts.values()) attempt.input({ type: 'openTick' })
+  }
+
+  peerLost(peer: AccountId): void {
+    for (const attempt of this.#attempts.values()) {
+      if (equalBytes(attempt.peer.account, peer)) attempt.input({ type: 'peerLost' })
+    }
+  }
+
+  /** The ledger has this channel now. */
+  funded(channel: ChannelId): void {
+    for (const attempt of this.#attempts.values()) attempt.funded(channel)
+  }
+
+  /** The peer's part: policy first, then the wallet where a share is asked for. */
+  async #answer(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
+    const { chain, env, openPolicy, wallet, limits } = this.options
+    const name = bytesToHex(body.attempt)
+    const { value: peer } = await chain.account(from)
+    if (peer === undefined || this.#attempts.has(name)) return
+    const attempt = this.#begin(body.attempt, peer)
+    attempt.take(receiveOpening(body, { account: peer.account, n: peer.n }, env()))
+    const policy = openPolicy()
+    const granted = policy.enabled && body.deposit.amount >= policy.depositMin && body.share <= policy.shareMax
+    if (!granted) attempt.input({ type: 'openDenied', code: 'open_not_allowed' })
+    const salt = new Uint8Array(randomBytes(32))
+    if (body.share === 0n || !granted) {
+      attempt.input({ type: 'openAllowed', limits, salt })
+      await this.#finish(attempt)
+      return
+    }
+    await wallet.exclusive(async () => {
+      if (attempt.ended) return
+      const spendable = await wallet.spendable(body.share)
+      if (spendable.ok) attempt.funds = spendable.value
+      attempt.input(
+        spendable.ok
+          ? { type: 'openAllowed', limits, salt }
+          : { type: 'openDenied', code: spendable.error.code === 'insufficient_funds' ? 'no_capacity' : 'unavailable' },
+      )
+      const outcome = await this.#finish(attempt)
+      // L5: staleness only refuses: moving `available` on takes back a half that the ledger has not seen.
+      if (!outcome.ok && attempt.gaveHalf) await wallet.voidHalf()
+    })
+    this.#attempts.delete(name)
+  }
+
+  #begin(name: Uint8Array, peer: AccountView): Attempt {
+    const attempt = new Attempt(this.options, peer, name)
+    this.#attempts.set(bytesToHex(name), attempt)
+    return attempt
+  }
+
+  async #finish(attempt: Attempt): Promise<Result<ChannelId>> {
+    const outcome = await attempt.outcome
+    this.#attempts.delete(bytesToHex(attempt.name))
+    const peer = idText(attempt.peer.account)
+    if (outcome.ok) this.options.logger.info('channel.opened', { peer, channel: idText(outcome.value) })
+    else this.options.logger.info('channel.open_failed', { peer, code: outcome.error.code })
+    return outcome
+  }
+
+  #deny(to: AccountId, attempt: Uint8Array, code: ErrorCode): void {
+    this.options.send(to, { name: 'openRefused', body: { attempt, code } })
+  }
+
+  #failed(error: unknown): void {
+    this.options.logger.warn('channel.open_error', { error: error instanceof Error ? error.name : 'unknown' })
+  }
+}
