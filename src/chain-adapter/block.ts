@@ -102,7 +102,13 @@ export function sealBlock(ledger: LedgerId, previous: Previous, time: number, bo
     cursor: previous.cursor + body.transactions.length,
   }
   const unsigned = { ...header, stateHash: stateHash(header, digests(body)) }
-  return { head: { ...unsigned, signature: curve.sign(headDigest(ledger, unsigned), key) }, ...body }
+  const { transactions, refusals, writes } = body
+  return {
+    head: { ...unsigned, signature: curve.sign(headDigest(ledger, unsigned), key) },
+    transactions,
+    refusals,
+    writes,
+  }
 }
 
 export const isHeadSigned = (genesis: Genesis, ledger: LedgerId, head: LedgerHead): boolean =>

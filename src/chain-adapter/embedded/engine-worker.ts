@@ -1,58 +1,27 @@
 /** The ledger's own thread: storage, contract and blocks live here; proofs in the pool's threads below it. */
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { isMainThread, parentPort, threadId, workerData } from 'node:worker_threads'
 import { equalBytes } from '../../base/bytes.js'
 import { cbor } from '../../base/codec.js'
 import { curve, parseScalar } from '../../base/curve/index.js'
 import { invariant, MeridianError } from '../../base/errors.js'
-import { decodeGenesis, type Genesis, ledgerIdOf } from '../../base/genesis.js'
+import { decodeGenesis } from '../../base/genesis.js'
 import { LIMITS } from '../../base/limits.js'
-import type { Result } from '../../base/result.js'
-import { checkDigest, runCheck } from '../../privacy/check.js'
+import { checkDigest } from '../../privacy/check.js'
 import { createPool, type ProofPool } from '../../privacy/pool.js'
-import { createLevelStore, openLevelStore } from '../../store/level.js'
-import { memoryStore } from '../../store/memory.js'
-import { type Block, beforeGenesis, digestBlock, sealBlock, sortedWrites } from '../block.js'
+import { type Block, digestBlock } from '../block.js'
 import { apply } from '../contract/apply.js'
-import { checkGenesis, genesisWrites } from '../contract/genesis.js'
 import { readAccount, readChannel, readRevealed } from '../contract/state.js'
+import { need } from '../need.js'
 import { Engine } from './engine.js'
 import type { BlockNotice, EngineApi, EngineStart } from './engine-api.js'
-import { HeadFile } from './head-file.js'
+import { openStorage } from './open-storage.js'
 import { serve } from './rpc.js'
-import { LedgerStorage } from './storage.js'
-
-/** @throws MeridianError with the refusal's code. */
-function need<T>(result: Result<T>): T {
-  if (!result.ok) throw new MeridianError(result.error.code, result.error.detail)
-  return result.value
-}
+import type { LedgerStorage } from './storage.js'
 
 interface Opened {
   readonly engine: Engine
   readonly storage: LedgerStorage
   readonly pool: ProofPool
-}
-
-function firstBlock(genesis: Genesis, headKey: Uint8Array): Block {
-  const ledger = ledgerIdOf(genesis)
-  const body = { transactions: [], refusals: [], writes: sortedWrites(genesisWrites(genesis)) }
-  return sealBlock(ledger, beforeGenesis(genesis, ledger), genesis.time, body, need(parseScalar(headKey)))
-}
-
-/** `<dir>/ledger` is the database, `<dir>/ledger.head` the head file (S2). */
-async function openStorage({ dir, create, headKey }: EngineStart, genesis: Genesis): Promise<LedgerStorage> {
-  if (dir === undefined) return LedgerStorage.create(memoryStore(), genesis, firstBlock(genesis, headKey))
-  const [database, headFile] = [join(dir, 'ledger'), join(dir, 'ledger.head')]
-  if (create) {
-    need(checkGenesis(genesis, runCheck))
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    const store = need(await createLevelStore(database))
-    return LedgerStorage.create(store, genesis, firstBlock(genesis, headKey), await HeadFile.create(headFile))
-  }
-  const store = need(await openLevelStore(database))
-  return need(await LedgerStorage.open(store, genesis, need(await HeadFile.open(headFile))))
 }
 
 async function open(start: EngineStart, onBlock: (block: Block) => void): Promise<Opened> {

@@ -7,7 +7,7 @@ import { encodeGenesis } from '../../base/genesis.js'
 import { parseAccountId, parseChannelId } from '../../base/ids.js'
 import { LIMITS } from '../../base/limits.js'
 import type { View } from '../../base/ports/chain.js'
-import type { Result } from '../../base/result.js'
+import { need } from '../need.js'
 import { CBOR_TYPE, PROBLEM_TYPE, zAdvance, zHold } from '../protocol.js'
 import { AddressRates } from './address-rates.js'
 import type { Ledger } from './ledger.js'
@@ -110,11 +110,6 @@ function bodyOf(request: FastifyRequest): Uint8Array {
 
 const parse = <S extends z.ZodType>(schema: S, request: FastifyRequest): z.output<S> =>
   need(decodeAs(schema, bodyOf(request)))
-
-function need<T>(result: Result<T>): T {
-  if (!result.ok) throw new MeridianError(result.error.code, result.error.detail)
-  return result.value
-}
 
 const answer = (reply: FastifyReply, bytes: Uint8Array): FastifyReply => reply.type(CBOR_TYPE).send(Buffer.from(bytes))
 

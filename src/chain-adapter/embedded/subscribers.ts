@@ -33,7 +33,7 @@ export class Subscribers {
   readonly #pulse: NodeJS.Timeout
 
   constructor(
-    private readonly ledger: Ledger,
+    private readonly ledger: Pick<Ledger, 'follow' | 'heads'>,
     private readonly stallMs: number = LIMITS.subscriber_stall_ms,
   ) {
     this.#pulse = setInterval(() => this.#ping(), LIMITS.subscriber_idle_ms / 3)

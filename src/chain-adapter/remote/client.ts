@@ -6,10 +6,10 @@ import { decodeGenesis, type Genesis, ledgerIdOf } from '../../base/genesis.js'
 import { idText, type LedgerId } from '../../base/ids.js'
 import { LIMITS } from '../../base/limits.js'
 import type { ChainAdapter, LedgerEvent, LedgerHead, LedgerTime, SubmitReceipt, View } from '../../base/ports/chain.js'
-import type { Result } from '../../base/result.js'
 import { encodeTransaction, type Transaction } from '../../base/transaction.js'
 import { type Block, checkBlock, decodeBlock, isHeadSigned, zBlockDigest, zHead } from '../block.js'
 import { eventsOf } from '../events.js'
+import { need } from '../need.js'
 import { zAccountAnswer, zBlockPage, zChannelAnswer, zReceipt, zRevealedAnswer } from '../protocol.js'
 import { LedgerHttp } from './http.js'
 import { feed } from './stream.js'
@@ -148,9 +148,4 @@ class Remote implements RemoteLedger {
     if (newest === undefined || head.height > newest.height) this.#newest = head
     return head
   }
-}
-
-function need<T>(result: Result<T>): T {
-  if (!result.ok) throw new MeridianError(result.error.code, result.error.detail)
-  return result.value
 }

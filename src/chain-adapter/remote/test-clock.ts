@@ -1,9 +1,9 @@
 import { cbor, decodeAs } from '../../base/codec.js'
-import { MeridianError } from '../../base/errors.js'
 import { LIMITS } from '../../base/limits.js'
 import type { LedgerHead } from '../../base/ports/chain.js'
 import { zHead } from '../block.js'
 import type { Advance } from '../embedded/engine.js'
+import { need } from '../need.js'
 import { LedgerHttp } from './http.js'
 
 /** The manual clock of a ledger flagged `test`, over HTTP: for tests and the demo's sandbox. */
@@ -16,9 +16,8 @@ export class RemoteClock {
 
   /** One block, so many seconds later. Not repeatable: a broken connection may leave time advanced. @throws MeridianError */
   async advance({ seconds, include = true, expect = 0 }: Advance): Promise<LedgerHead> {
-    const head = decodeAs(zHead, await this.#http.post('/v1/test/advance', cbor({ seconds, include, expect }), 4_096))
-    if (!head.ok) throw new MeridianError(head.error.code, head.error.detail)
-    return head.value
+    const step = cbor({ seconds, include, expect })
+    return need(decodeAs(zHead, await this.#http.post('/v1/test/advance', step, 4_096)))
   }
 
   async hold(held: boolean): Promise<void> {

@@ -48,7 +48,8 @@ export async function headsAndViews(t: Tap, { user, chain }: Scene): Promise<voi
   }
   const seen = await heads
   for (const [i, head] of seen.slice(1).entries()) {
-    t.ok(head.height > seen[i]!.height && head.time >= seen[i]!.time, 'heads rise')
+    const before = seen[i]!
+    t.ok(head.height > before.height && head.time >= before.time && head.cursor >= before.cursor, 'heads rise')
   }
   t.equal((await chain.channel(user.world.ledger as never)).value, undefined)
   t.equal((await chain.revealed(alice.account)).value, undefined)
