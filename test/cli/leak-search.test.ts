@@ -68,10 +68,6 @@ t.test('text: whole numbers in every writing', async (t) => {
     t.strictSame(kinds(utf8(text)), [], `part of another number: ${text}`)
   }
   t.strictSame(kinds(utf8('1,241,100.22'), [24_110_022n as Amount]), [], 'the tail of a grouped number')
-  t.strictSame(
-    kinds(utf8(bytesToHex(new Uint8Array(16)).replace(/^.{20}/, '$&124122'.replace('124122', 'a124122b')))),
-    [],
-  )
   t.strictSame(kinds(utf8(`${'ab'.repeat(10)}124122${'cd'.repeat(10)}`)), [], 'an accident in a hexadecimal id')
   t.strictSame(kinds(utf8('12345'), [12_345n as Amount]), [], 'five digits are too common')
 })
@@ -113,7 +109,7 @@ t.test('binary: every kind, and in hexadecimal and base64 at three alignments', 
 t.test('a pattern is found wherever the pieces are cut, once, and with its context', async (t) => {
   const bytes = Buffer.alloc(600_000, 'x')
   const text = ' 124122 '
-  const places = [0, 262_140, 262_141, 262_142, 262_143, 262_144, 524_280, 524_285, 599_992]
+  const places = [0, 262_000, 262_020, 262_140, 262_141, 262_142, 262_143, 262_144, 524_280, 524_285, 599_992]
   const apart = places.filter((place, i) => i === 0 || place - places[i - 1]! >= text.length)
   for (const place of apart) bytes.write(text, place)
   const wanted = apart.map((place) => `minor-text@${place + 1}`)
@@ -250,7 +246,7 @@ async function plainServer(dir: string, leak: Amount | undefined): Promise<numbe
   const { port } = server.address() as AddressInfo
   const relay = await startRelay({ targetHost: '127.0.0.1', targetPort: port, dir, name: 'plain' })
   const answer = await fetch(`http://127.0.0.1:${relay.port}/v1`, { method: 'POST', body: '{"status":"ready"}' })
-  t.equal((await answer.json()).ok, true)
+  if ((await answer.text()) !== '{"ok":true}') throw new Error('the relay changed an answer')
   const ws = new WebSocket(`ws://127.0.0.1:${relay.port}`)
   await new Promise((resolve) => ws.once('open', resolve))
   const echoed = new Promise((resolve) => ws.once('message', resolve))
@@ -316,5 +312,6 @@ t.test('a relay whose target is dead ends the call, and goes on', async (t) => {
     socket.on('error', () => {}) // a reset is one way of being ended
     await new Promise((resolve) => socket.once('close', resolve))
   }
+  t.equal(relay.bytes, 0)
   await relay.close()
 })

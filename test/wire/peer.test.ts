@@ -111,6 +111,10 @@ t.test('W2: who cannot be talked to is refused', async (t) => {
     t.match(await negotiated, { ok: false, error: { code } }, name)
     t.equal(await closedBy(b), code, `${name}: the session is over`)
   }
+  const [a, b] = await pair(t)
+  const demanding = negotiate({ session: a, ledger, codec, features: [4] })
+  b.send(helloBytes)
+  t.match(await demanding, { ok: false, error: { code: 'hello_refused' } }, 'what we require and the peer lacks')
 })
 
 t.test(
