@@ -251,7 +251,7 @@ t.test('an auditor’s replay finds whatever was altered', async (t) => {
       return honest.map((it, i) => (i === at ? sealBlock(ledger, honest[at - 1]!.head, it.head.time, body, key) : it))
     })
     t.match(replay(rechained!), /^ledger_head signature of block 2/, `${what}, chained again by another key`)
-    t.match(replay(stolen!.slice(0, at + 1)), /^ledger_block block 2: /, `${what}, by the head key itself`)
+    t.match(replay(stolen!.slice(0, at + 1)), /^ledger_block /, `${what}, by the head key itself`)
     t.match(replay(stolen!), /^ledger_block|ledger_head/, `${what}: and the rest no longer follows`)
   }
   const refused = { ...block, refusals: [{ id: block.head.stateHash, code: 'bad_proof' }] }
