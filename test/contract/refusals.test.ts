@@ -2,11 +2,17 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { bigintToBytes, bytesToBigint } from '../../src/base/bytes.js'
-import { curve, type Signature } from '../../src/base/curve/index.js'
+import { cbor } from '../../src/base/codec.js'
+import { curve, q, type Signature } from '../../src/base/curve/index.js'
 import { ERRORS, type ErrorCode } from '../../src/base/errors.js'
 import type { Genesis } from '../../src/base/genesis.js'
 import { LIMITS } from '../../src/base/limits.js'
-import type { Transaction, TransactionOf } from '../../src/base/transaction.js'
+import {
+  decodeTransaction,
+  encodeTransaction,
+  type Transaction,
+  type TransactionOf,
+} from '../../src/base/transaction.js'
 import { channelIdOf } from '../../src/chain-adapter/contract/channel-rules.js'
 import { checkGenesis } from '../../src/chain-adapter/contract/genesis.js'
 import { runCheck } from '../../src/privacy/check.js'
@@ -59,9 +65,8 @@ world.accept(reveal(world, alice, [known]))
 const flip = <T extends Uint8Array>(bytes: T): T => bytes.map((byte, i) => (i === 40 ? byte ^ 1 : byte)) as T
 /** The other half of ECDSA's signatures: as valid as the first for a verifier that lets it pass. */
 function highS(signature: Signature): Signature {
-  const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
   const out = signature.slice()
-  out.set(bigintToBytes(order - bytesToBigint(signature.subarray(32)), 32), 32)
+  out.set(bigintToBytes(q - bytesToBigint(signature.subarray(32)), 32), 32)
   return out as Signature
 }
 
@@ -315,6 +320,35 @@ t.test('a tick too far, and one point too many in a block', (t) => {
   )
   t.equal(world.verdict(reveal(world, bob, [world.scalar()]), never), 'quota_exceeded')
   reached.add('quota_exceeded')
+  t.end()
+})
+
+t.test('what cannot be read is refused before any arithmetic (L10)', (t) => {
+  const code = (fields: Record<string, unknown>): string => {
+    const decoded = decodeTransaction(cbor(fields))
+    return decoded.ok ? 'accepted' : decoded.error.code
+  }
+  const samples = [pay(), opening(), closeChannel(world, open, [60n, 50n]), reveal(world, alice, [known])]
+  for (const tx of samples) {
+    t.equal(code(tx), 'accepted')
+    for (const field of Object.keys(tx)) {
+      const { [field]: _, ...rest } = tx as Record<string, unknown>
+      t.equal(code(rest), 'bad_encoding', `${tx.kind} without ${field}`)
+    }
+    t.equal(code({ ...tx, more: 1 }), 'bad_encoding', `${tx.kind} with an unknown field`)
+    t.equal(decodeTransaction(Uint8Array.of(...encodeTransaction(tx), 0)).ok, false, 'bytes after the end')
+  }
+  const infinity = new Uint8Array(33)
+  const offCurve = alice.account.map((byte, i) => (i === 0 ? 4 : byte))
+  for (const point of [infinity, offCurve, alice.account.slice(1)]) {
+    t.equal(code({ ...pay(), commitment: point }), 'bad_encoding')
+    t.equal(code({ ...pay(), to: point }), 'bad_encoding')
+  }
+  for (const scalar of [new Uint8Array(32), bigintToBytes(q, 32), known.slice(1)]) {
+    t.equal(code({ ...reveal(world, alice, [known]), scalars: [scalar] }), 'bad_encoding')
+  }
+  t.equal(code({ ...reveal(world, alice, [known]), scalars: [] }), 'bad_encoding')
+  t.equal(code({ ...pay(), signature: new Uint8Array(63) }), 'bad_encoding')
   t.end()
 })
 
