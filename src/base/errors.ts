@@ -123,6 +123,16 @@ export const ERRORS = {
   ledger_not_manual: entry('fix_request', 'Only a test ledger with a manual clock can be advanced by call.'),
   ledger_other: entry('fix_request', 'The ledger is not the one of the expected genesis.'),
   ledger_rate: entry('wait', 'Too many requests from this address.'),
+  // audit: what a regulator finds beyond the contract's own refusals
+  audit_amount: entry('call_operator', 'A decrypted amount is not below 2^L.'),
+  audit_conservation: entry(
+    'call_operator',
+    'Money came or went: what was minted is not what is held, locked and redeemed, or a channel paid out another sum than was deposited.',
+  ),
+  audit_overdrawn: entry('call_operator', 'An account gave more than it ever received.'),
+  audit_pinned: entry('call_operator', 'The head that the auditor knows is not in the chain.'),
+  audit_withheld: entry('call_operator', 'The ledger does not hand out a block below its own head.'),
+  not_regulator: entry('fix_request', 'Only the regulator of this ledger can read its amounts.'),
   // channel: why an operation, an offer or an opening is refused (C4, C5, C9, L5)
   amount_out_of_bounds: entry('fix_request', 'The amount is outside the limits that were agreed for the channel.'),
   balance_too_low: entry('add_capacity', 'The balance, less the reserve, does not cover the amount.'),
@@ -196,6 +206,13 @@ export const ERRORS = {
   claim_surplus_column: entry('fix_request', 'The row has more fields than the header: its columns may have shifted.'),
   claims_header: entry('fix_request', 'The first line does not name each required column exactly once.'),
   duplicate_claim: entry('fix_request', 'A claim with this Id stands further up; no claim is paid twice.'),
+  // operator API (PRODUCT.md)
+  bad_request: entry('fix_request', 'A field of the request is missing, unknown or has a wrong form.'),
+  not_found: entry('fix_request', 'There is nothing under this address or name.'),
+  request_key_missing: entry('fix_request', 'A write needs the header Idempotency-Key.'),
+  request_key_reused: entry('fix_request', 'The idempotency key was used for another request.'),
+  request_running: entry('retry_same_key', 'The first request with this key is still under way.'),
+  unauthorized: entry('fix_request', 'The bearer token is missing or wrong; it is in api.json of the running node.'),
   // general
   busy: entry('wait', 'As much work is waiting as may; try again shortly.'),
   internal: entry('call_operator', 'A defect of this program; the operation was stopped and its journal kept.'),

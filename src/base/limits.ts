@@ -81,6 +81,9 @@ export const LIMITS = {
   /** Blocks that a ledger's client holds unread before it stops reading. */
   stream_queue: 16,
   problem_bytes: 4_096,
+  /** An audit's transactions whose proofs and amounts are under way, and findings that it keeps. */
+  audit_ahead: 64,
+  audit_findings: 1_000,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
   /** S1: batches that share one sync. */

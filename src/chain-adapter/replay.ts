@@ -1,7 +1,7 @@
 import { equalBytes } from '../base/bytes.js'
 import { type Genesis, ledgerIdOf } from '../base/genesis.js'
 import { ok, type Refusal, type Result, refuse } from '../base/result.js'
-import { decodeTransaction, type Transaction } from '../base/transaction.js'
+import { decodeTransaction, type Transaction, type TransactionKind } from '../base/transaction.js'
 import type { ProofCheck } from '../privacy/statement.js'
 import { type Block, beforeGenesis, checkBlock, digestBlock, type Previous, sortedWrites } from './block.js'
 import { apply } from './contract/apply.js'
@@ -11,6 +11,8 @@ import type { StateView } from './contract/state.js'
 /** What is wrong with a block: with its nth transaction, or (undefined) with its head or write set. */
 export interface Fault {
   readonly transaction: number | undefined
+  /** Undefined where the transaction cannot be read. */
+  readonly kind: TransactionKind | undefined
   readonly error: Refusal
 }
 
@@ -42,22 +44,29 @@ export function examineBlock(
   const faults: Fault[] = []
   const accepted: { readonly index: number; readonly tx: Transaction }[] = []
   const head = checkBlock(genesis, ledger, previous ?? beforeGenesis(genesis, ledger), digestBlock(block))
-  if (!head.ok) faults.push({ transaction: undefined, error: head.error })
+  if (!head.ok) faults.push({ transaction: undefined, kind: undefined, error: head.error })
   const writes = new Map<string, Uint8Array>(previous === undefined ? genesisWrites(genesis) : [])
   const draft = { get: (key: string) => writes.get(key) ?? view.get(key) }
   for (const [index, bytes] of block.transactions.entries()) {
     const tx = decodeTransaction(bytes)
-    const applied = tx.ok ? apply(draft, genesis, tx.value, block.head, (check) => verify(check, index)) : tx
-    if (!tx.ok || !applied.ok) {
-      faults.push({ transaction: index, error: (applied as Extract<typeof applied, { ok: false }>).error })
+    if (!tx.ok) {
+      faults.push({ transaction: index, kind: undefined, error: tx.error })
       continue
     }
-    for (const [key, value] of (applied as Extract<typeof applied, { writes: unknown }>).writes) writes.set(key, value)
+    const applied = apply(draft, genesis, tx.value, block.head, (check) => verify(check, index))
+    if (!applied.ok) {
+      faults.push({ transaction: index, kind: tx.value.kind, error: applied.error })
+      continue
+    }
+    for (const [key, value] of applied.writes) writes.set(key, value)
     accepted.push({ index, tx: tx.value })
   }
   if (!sameWrites(writes, block)) {
-    const { error } = refuse('ledger_block', 'the write set is not what its transactions write')
-    faults.push({ transaction: undefined, error })
+    const { error } = refuse(
+      'ledger_block',
+      `block ${block.head.height}: the write set is not what its transactions write`,
+    )
+    faults.push({ transaction: undefined, kind: undefined, error })
   }
   return { faults, accepted, writes }
 }
