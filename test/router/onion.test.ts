@@ -191,6 +191,8 @@ t.test('failures of every hop: one length, the payer alone reads and attributes 
     if (readFailure(secrets, altered, 20) !== undefined) t.fail(`byte ${i} altered and still attributed`)
   }
   t.equal(readFailure(secrets, packet.slice(1), 20), undefined, 'wrong length')
+  const twice = wrapFailure(secrets[0]!, createFailure(secrets[0]!, utf8('no')))
+  t.equal(readFailure([secrets[0]!], twice, 20), undefined, 'a layer more than there are hops')
   t.end()
 })
 

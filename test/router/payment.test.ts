@@ -289,6 +289,7 @@ t.test('R1, R6: the payee claims only what it invoiced, once, in time; every rul
     ['amount_wrong', decideReceive(lock({ amount: cents(124_121) }), context())],
     ['amount_wrong', decideReceive(lock({ amount: cents(124_123) }), context())],
     ['amount_wrong', decideReceive(direct({ amount: cents(1) }), context())],
+    ['amount_wrong', decideReceive(direct({ amount: cents(1) }, { ...invoice, amount: cents(1) }), context())],
     ['expiry_too_near', decideReceive(lock({ expiry: NOW + 1_259 }), context())],
     ['expiry_too_near', decideReceive(arrival, context({ now: NOW + 1_260 - 299 }))],
   ]
