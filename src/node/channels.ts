@@ -80,17 +80,20 @@ export class Channels {
     this.engine.do((tx) => this.step(tx, channel, input))
   }
 
-  /** Within a batch: the answer to each operation, its id where it is proposed. */
-  offer(tx: Tx, channel: LiveChannel, operations: readonly OfferBody[]): readonly Result<number>[] {
-    if (channel.stopped !== undefined) return operations.map(() => refuse('channel_not_open'))
-    return this.#run(tx, channel, { type: 'offer', operations }) ?? operations.map(() => refuse('channel_not_open'))
+  /**
+   * Within a batch: `told` hears the id, or why not, before anything that follows from the offer is handled: the leader
+   * may drop it in the same step.
+   */
+  offer(tx: Tx, channel: LiveChannel, operation: OfferBody, told: (result: Result<number>) => void): void {
+    if (channel.stopped !== undefined) told(refuse('channel_not_open'))
+    else this.#run(tx, channel, { type: 'offer', operations: [operation] }, told)
   }
 
   step(tx: Tx, channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): void {
     if (channel.stopped === undefined) this.#run(tx, channel, input)
   }
 
-  #run(tx: Tx, channel: LiveChannel, input: Input): readonly Result<number>[] | undefined {
+  #run(tx: Tx, channel: LiveChannel, input: Input, told?: (result: Result<number>) => void): void {
     const env: Env = {
       context: channel.context,
       view: this.around.view(),
@@ -104,16 +107,21 @@ export class Channels {
       if (!(error instanceof InvariantError)) throw error
       channel.stopped = error.clause // C11: nothing of this step is kept, nothing leaves any more
       this.around.stopped(channel, error)
-      return undefined
+      told?.(refuse('channel_not_open'))
+      return
     }
     channel.state = made.state
     if (made.durable) tx.touch(channel, made.journal.map(encodeJournalEntry))
-    return this.#dispatch(tx, channel, made.effects)
+    this.#dispatch(tx, channel, made.effects, told)
   }
 
   /** First what leaves, in its order; then the desk, whose own steps come after (all of it is one batch). */
-  #dispatch(tx: Tx, channel: LiveChannel, effects: readonly Effect[]): readonly Result<number>[] | undefined {
-    let proposed: readonly Result<number>[] | undefined
+  #dispatch(
+    tx: Tx,
+    channel: LiveChannel,
+    effects: readonly Effect[],
+    told: ((result: Result<number>) => void) | undefined,
+  ): void {
     const forDesk: DeskEffect[] = []
     for (const effect of effects) {
       switch (effect.type) {
@@ -121,7 +129,7 @@ export class Channels {
           tx.after(() => this.around.send(channel.peer, effect.message))
           break
         case 'proposed':
-          proposed = effect.results
+          for (const result of effect.results) told?.(result)
           break
         case 'submit':
         case 'reveal':
@@ -141,6 +149,5 @@ export class Channels {
       }
     }
     for (const effect of forDesk) this.around.desk(tx, channel, effect)
-    return proposed
   }
 }

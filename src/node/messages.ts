@@ -1,11 +1,25 @@
 /** Every message that two nodes exchange after `hello` (W2). */
+import { z } from 'zod'
+import { zDigest, zText } from '../base/codec.js'
 import { CHANNEL_MESSAGES, type ChannelMessage } from '../base/message/channel.js'
-import { messageCodec } from '../base/message/codec.js'
+import { define, type MessageOf, messageCodec } from '../base/message/codec.js'
 import { OPENING_MESSAGES, type OpeningMessage } from '../base/message/opening.js'
+import { zPolicy } from '../router/policy.js'
 
-export type NodeMessage = ChannelMessage | OpeningMessage
+/**
+ * What the sender asks for forwarding to the receiver over their channel (R3, R7), and where it listens: the receiver
+ * puts it into its invoices' route hints. Odd: a peer that issues no invoice may ignore it.
+ */
+export const forwardingPolicy = define(
+  129,
+  'forwardingPolicy',
+  z.strictObject({ channel: zDigest, policy: zPolicy, url: zText(256).nullable() }),
+)
+export type PolicyMessage = MessageOf<typeof forwardingPolicy>
 
-export const nodeCodec = messageCodec([...OPENING_MESSAGES, ...CHANNEL_MESSAGES])
+export type NodeMessage = ChannelMessage | OpeningMessage | PolicyMessage
+
+export const nodeCodec = messageCodec([...OPENING_MESSAGES, ...CHANNEL_MESSAGES, forwardingPolicy])
 
 const OPENING_NAMES: ReadonlySet<string> = new Set(OPENING_MESSAGES.map(({ name }) => name))
 

@@ -1,0 +1,41 @@
+/** What a channel can carry right now, from our side (C9). */
+import type { Amount } from '../base/amount.js'
+import { otherSide } from '../base/channel-state.js'
+import type { LiveChannel } from './live-channel.js'
+
+export interface Capacity {
+  /** Rounds run: connected, in step, open, nobody closing. */
+  readonly ready: boolean
+  readonly closing: boolean
+  /** Ours to lock, above the reserve and after everything under way. */
+  readonly canSend: Amount
+  readonly canReceive: Amount
+  /** Locks that we may still offer. */
+  readonly slotsFree: number
+}
+
+const ENDING: ReadonlySet<string> = new Set(['closing', 'exiting', 'broken', 'recovery', 'closed'])
+
+const atLeastZero = (value: bigint): Amount => (value > 0n ? value : 0n) as Amount
+
+export function capacityOf({ state, context, stopped }: LiveChannel): Capacity {
+  const { side, terms } = context
+  const other = otherSide(side)
+  const { balances, locks } = (state.outstanding ?? state.current).content
+  let spent = 0n
+  let waiting = 0
+  for (const { from, body } of state.pending) {
+    if (from !== side || (body.kind !== 'pay' && body.kind !== 'lock')) continue
+    spent += body.amount
+    if (body.kind === 'lock') waiting += 1
+  }
+  const offered = locks.filter((lock) => lock.from === side).length
+  const closing = ENDING.has(state.phase) || state.shutdown.sent || state.shutdown.received
+  return {
+    ready: stopped === undefined && state.phase === 'open' && state.link === 'live' && !closing,
+    closing,
+    canSend: atLeastZero(balances[side] - spent - terms.limits[other].reserve),
+    canReceive: atLeastZero(balances[other] - terms.limits[side].reserve),
+    slotsFree: Math.max(0, terms.limits[other].locks - offered - waiting),
+  }
+}

@@ -1,0 +1,103 @@
+/** From what a channel tells to whom it concerns: a payment of ours, an obligation, the event log. One batch (C6). */
+import { bytesToHex } from '../base/bytes.js'
+import { unreachable } from '../base/errors.js'
+import type { Lock } from '../channel/types.js'
+import type { ObligationEvent } from '../router/obligation.js'
+import type { PaymentEvent } from '../router/payment.js'
+import type { DeskEffect } from './channels.js'
+import type { Tx } from './engine.js'
+import type { EventLog } from './event-log.js'
+import type { LiveChannel } from './live-channel.js'
+import type { Obligations } from './obligations.js'
+import { dropOwner, ownerOf } from './offered.js'
+import type { Payments } from './payments.js'
+
+export class Desk {
+  constructor(
+    private readonly obligations: Obligations,
+    private readonly payments: Payments,
+    private readonly events: EventLog,
+    private readonly time: () => number,
+  ) {}
+
+  handle(tx: Tx, channel: LiveChannel, effect: DeskEffect): undefined {
+    switch (effect.type) {
+      case 'paid':
+        return this.#paid(tx, channel, effect)
+      case 'lockIn':
+        if (isOurs(channel, effect.lock)) return // the offer of ours stands: its end will come
+        this.obligations.arrived(tx, channel, effect.lock, effect.payload)
+        return
+      case 'lockClaimed':
+        return this.#outgoing(tx, channel, effect.lock.id, {
+          forward: { kind: 'outgoingClaimed', scalar: effect.scalar },
+          payment: (lock) => ({ kind: 'claimed', lock, scalar: effect.scalar }),
+          out: false,
+        })
+      case 'lockSettled':
+        if (!isOurs(channel, effect.lock)) return this.obligations.incoming(tx, channel, effect.lock, 'incomingSettled')
+        return this.#outgoing(tx, channel, effect.lock.id, {
+          forward: { kind: 'outgoingClaimed', scalar: effect.scalar },
+          payment: (lock) => ({ kind: 'claimed', lock, scalar: effect.scalar }),
+          out: true,
+        })
+      case 'lockReturned':
+        return this.#returned(tx, channel, effect)
+      case 'lockDead':
+        if (!isOurs(channel, effect.lock)) return
+        return this.#outgoing(tx, channel, effect.lock.id, {
+          forward: { kind: 'outgoingDead' },
+          payment: (lock) => ({ kind: 'dead', lock }),
+          out: false,
+        })
+      case 'offerRefused':
+        return this.#outgoing(tx, channel, effect.operation.id, {
+          forward: { kind: 'outgoingVoid', code: effect.code },
+          payment: (lock) => ({ kind: 'void', lock, code: effect.code }),
+          out: true,
+        })
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  #returned(tx: Tx, channel: LiveChannel, effect: Extract<DeskEffect, { type: 'lockReturned' }>): undefined {
+    const { lock, reason, by } = effect
+    if (!isOurs(channel, lock)) return this.obligations.incoming(tx, channel, lock, 'incomingReturned')
+    // A lock of ours that we took back was dead (C4); one that the peer gave back carries its reason.
+    const ours = by === channel.context.side
+    this.#outgoing(tx, channel, lock.id, {
+      forward: ours ? { kind: 'outgoingDead' } : { kind: 'outgoingReturned', reason },
+      payment: (ref) => (ours ? { kind: 'dead', lock: ref } : { kind: 'returned', lock: ref, reason }),
+      out: true,
+    })
+  }
+
+  #outgoing(
+    tx: Tx,
+    channel: LiveChannel,
+    id: number,
+    told: {
+      readonly forward: ObligationEvent
+      readonly payment: (lock: { readonly channel: LiveChannel['id']; readonly id: number }) => PaymentEvent
+      /** The lock is out: its owner hears no more of it. */
+      readonly out: boolean
+    },
+  ): undefined {
+    const lock = { channel: channel.id, id }
+    const owner = ownerOf(tx, lock)
+    if (owner === undefined) return
+    if (told.out) dropOwner(tx, lock)
+    if (owner.kind === 'forward') this.obligations.outgoing(tx, owner.incoming, told.forward)
+    else this.payments.event(tx, owner.key, told.payment(lock))
+  }
+
+  #paid(tx: Tx, channel: LiveChannel, effect: Extract<DeskEffect, { type: 'paid' }>): undefined {
+    const type = effect.from === channel.context.side ? 'pay.sent' : 'pay.received'
+    const { amount } = effect
+    const reference = bytesToHex(effect.reference)
+    this.events.append(tx, { type, time: this.time(), channel: channel.text, amount, reference })
+  }
+}
+
+const isOurs = (channel: LiveChannel, lock: Lock): boolean => lock.from === channel.context.side

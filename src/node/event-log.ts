@@ -1,0 +1,77 @@
+/**
+ * What happened, for the books of whoever runs the node: durable with the change that it reports, numbered without gaps,
+ * replayed from any number. Amounts are in it: it never leaves but through the operator API.
+ */
+import { z } from 'zod'
+import { readU64, u64, utf8 } from '../base/bytes.js'
+import { encodeAs, zAmount, zCount, zText } from '../base/codec.js'
+import type { Store } from '../base/ports/store.js'
+import { parseRow } from '../store/rows.js'
+import { lastCounter, tableKey, tableRange } from '../store/tables.js'
+import type { Tx } from './engine.js'
+
+const zHex = zText(128)
+const at = { time: zCount }
+
+export const zNodeEvent = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('channel.opened'), ...at, channel: zHex, peer: zHex }),
+  z.strictObject({ type: z.literal('channel.closed'), ...at, channel: zHex, peer: zHex }),
+  z.strictObject({ type: z.literal('channel.broken'), ...at, channel: zHex, peer: zHex, clause: zText(64) }),
+  z.strictObject({
+    type: z.literal('invoice.paid'),
+    ...at,
+    invoice: zHex,
+    reference: zText(256),
+    amount: zAmount,
+    channel: zHex,
+  }),
+  z.strictObject({
+    type: z.literal('payment.succeeded'),
+    ...at,
+    key: zText(256),
+    invoice: zHex,
+    reference: zText(256),
+    amount: zAmount,
+    fee: zAmount,
+  }),
+  z.strictObject({ type: z.literal('payment.failed'), ...at, key: zText(256), invoice: zHex, code: zText(64) }),
+  z.strictObject({ type: z.literal('forward.claimed'), ...at, channel: zHex, fee: zAmount }),
+  z.strictObject({ type: z.literal('pay.received'), ...at, channel: zHex, amount: zAmount, reference: zHex }),
+  z.strictObject({ type: z.literal('pay.sent'), ...at, channel: zHex, amount: zAmount, reference: zHex }),
+])
+export type NodeEvent = z.output<typeof zNodeEvent>
+export type NumberedEvent = NodeEvent & { readonly cursor: number }
+
+const LAST = tableKey('node', utf8('last-event'))
+
+export class EventLog {
+  readonly #listeners = new Set<(event: NumberedEvent) => void>()
+
+  constructor(private readonly store: Store) {}
+
+  append(tx: Tx, event: NodeEvent): void {
+    const row = tx.get(LAST)
+    const cursor = (row === undefined ? 0 : (readU64(row) ?? 0)) + 1
+    tx.put({ key: LAST, value: u64(cursor) })
+    tx.put({ key: tableKey('event', cursor), value: encodeAs(zNodeEvent, event) })
+    tx.after(() => {
+      for (const listener of this.#listeners) listener({ ...event, cursor })
+    })
+  }
+
+  /** Events after `cursor`, oldest first, a bounded page. */
+  async page(cursor: number, limit: number): Promise<NumberedEvent[]> {
+    const events: NumberedEvent[] = []
+    const { to } = tableRange('event')
+    for await (const { key, value } of this.store.range({ from: tableKey('event', cursor + 1), to, limit })) {
+      events.push({ ...parseRow(value, zNodeEvent), cursor: lastCounter(key) })
+    }
+    return events
+  }
+
+  /** Live ones from now on, once durable. @returns how to stop. */
+  listen(listener: (event: NumberedEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}

@@ -1,0 +1,127 @@
+/** The payee's side (R6): invoices issued, paid once. */
+import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import type { Amount } from '../base/amount.js'
+import { bytesToHex, utf8 } from '../base/bytes.js'
+import { encodeAs, zText } from '../base/codec.js'
+import type { Point } from '../base/curve/index.js'
+import type { ChannelId } from '../base/ids.js'
+import type { Store } from '../base/ports/store.js'
+import { ok, type Result, refuse } from '../base/result.js'
+import {
+  createInvoice,
+  formatInvoice,
+  type Invoice,
+  invoiceDigest,
+  parseInvoice,
+  type RouteHint,
+} from '../router/invoice.js'
+import { parseRow } from '../store/rows.js'
+import { tableKey, tableRange } from '../store/tables.js'
+import type { Engine, Tx } from './engine.js'
+import type { RouterParts } from './router-parts.js'
+
+const zRow = z.strictObject({ invoice: zText(4_096), key: zText(256), paid: z.boolean() })
+
+export interface IssuedRow {
+  readonly invoice: Invoice
+  readonly text: string
+  readonly paid: boolean
+}
+
+export interface InvoiceWish {
+  readonly amount: Amount
+  readonly reference: string
+  /** Ledger seconds from now. */
+  readonly expiresIn: number
+}
+
+const keyOf = (point: Point): Uint8Array => tableKey('invoice', point)
+/** Idempotency: key → point. */
+const byKey = (key: string): Uint8Array => tableKey('node', utf8('invoice-key'), utf8(key))
+
+export class Invoices {
+  constructor(
+    private readonly parts: RouterParts,
+    private readonly engine: Engine,
+    private readonly store: Store,
+    private readonly hints: () => readonly RouteHint[],
+    /** Seconds that the payee's lock must last. */
+    private readonly finalDelta: number,
+  ) {}
+
+  /** The same key gives the same invoice. Errors: `invoice_invalid`, `too_long`, `request_key_reused`. */
+  async issue(key: string, wish: InvoiceWish): Promise<Result<IssuedRow>> {
+    const made = this.engine.run((tx): Result<IssuedRow> => {
+      const known = tx.get(byKey(key))
+      if (known !== undefined) return this.#again(tx, known as Point, wish)
+      const { time } = this.parts.view()
+      const request = {
+        ledger: this.parts.chain.ledger,
+        amount: wish.amount,
+        secret: new Uint8Array(randomBytes(32)),
+        reference: wish.reference,
+        created: time,
+        expires: time + wish.expiresIn,
+        finalDelta: this.finalDelta,
+        hints: [...this.hints()],
+      }
+      const invoice = createInvoice(request, this.parts.seed, this.parts.key)
+      if (!invoice.ok) return invoice
+      const text = formatInvoice(invoice.value)
+      tx.put({ key: keyOf(invoice.value.point), value: encodeAs(zRow, { invoice: text, key, paid: false }) })
+      tx.put({ key: byKey(key), value: invoice.value.point })
+      return ok({ invoice: invoice.value, text, paid: false })
+    })
+    await made.durable
+    return made.value
+  }
+
+  byPoint(tx: Pick<Tx, 'get'>, point: Point): IssuedRow | undefined {
+    const bytes = tx.get(keyOf(point))
+    return bytes === undefined ? undefined : readRow(bytes)
+  }
+
+  /** Within the batch that decides to claim (R1: paid once). */
+  markPaid(tx: Tx, invoice: Invoice): void {
+    const bytes = tx.get(keyOf(invoice.point))
+    if (bytes === undefined) return
+    tx.put({ key: keyOf(invoice.point), value: encodeAs(zRow, { ...parseRow(bytes, zRow), paid: true }) })
+  }
+
+  /** The amount is irrevocably ours. */
+  received(tx: Tx, point: Point, channel: ChannelId): void {
+    const issued = this.byPoint(tx, point)
+    if (issued === undefined) return
+    const { reference, amount } = issued.invoice
+    const invoice = bytesToHex(invoiceDigest(issued.invoice))
+    const { time } = this.parts.view()
+    this.parts.events.append(tx, {
+      type: 'invoice.paid',
+      time,
+      invoice,
+      reference,
+      amount,
+      channel: bytesToHex(channel),
+    })
+  }
+
+  async list(limit: number): Promise<IssuedRow[]> {
+    const rows: IssuedRow[] = []
+    for await (const { value } of this.store.range({ ...tableRange('invoice'), limit })) rows.push(readRow(value))
+    return rows
+  }
+
+  #again(tx: Tx, point: Point, wish: InvoiceWish): Result<IssuedRow> {
+    const issued = this.byPoint(tx, point)
+    const same = issued?.invoice.amount === wish.amount && issued.invoice.reference === wish.reference
+    return same ? ok(issued) : refuse('request_key_reused')
+  }
+}
+
+function readRow(bytes: Uint8Array): IssuedRow {
+  const { invoice: text, paid } = parseRow(bytes, zRow)
+  const invoice = parseInvoice(text)
+  if (!invoice.ok) throw new Error('a stored invoice cannot be read')
+  return { invoice: invoice.value, text, paid }
+}

@@ -1,0 +1,57 @@
+/** What the routing half of a node shares: facts about its channels, ledger and policy, gathered for the pure router. */
+import type { Amount } from '../base/amount.js'
+import { equalBytes } from '../base/bytes.js'
+import type { Point, Scalar } from '../base/curve/index.js'
+import type { AccountId } from '../base/ids.js'
+import type { ChainAdapter, LedgerTime } from '../base/ports/chain.js'
+import type { ExpiryBounds, OutgoingChannel } from '../router/forward.js'
+import type { Policy } from '../router/policy.js'
+import { capacityOf } from './capacity.js'
+import { revealedIn } from './chain-watch.js'
+import type { Channels } from './channels.js'
+import type { Tx } from './engine.js'
+import type { EventLog } from './event-log.js'
+import type { LiveChannel } from './live-channel.js'
+
+export interface RouterParts {
+  readonly chain: ChainAdapter
+  readonly channels: Channels
+  readonly events: EventLog
+  readonly account: AccountId
+  /** The account's. */
+  readonly key: Scalar
+  /** Secrets.walletSeed: scalars of invoices. */
+  readonly seed: Uint8Array
+  readonly forwarding: boolean
+  readonly bounds: ExpiryBounds
+  readonly view: () => LedgerTime
+  /** A1: the view is younger than `ledger_age_max_s`. */
+  readonly ledgerFresh: () => boolean
+  readonly policyOf: (channel: LiveChannel) => Policy
+}
+
+/** Most able first: a forward takes the first that passes. */
+export function channelsTo(parts: RouterParts, account: AccountId): OutgoingChannel[] {
+  return parts.channels
+    .all()
+    .filter((channel) => equalBytes(channel.peer, account) && channel.state.phase !== 'closed')
+    .map((channel) => {
+      const { ready, closing, canSend, slotsFree } = capacityOf(channel)
+      const phase = closing ? ('closing' as const) : ready ? ('ready' as const) : ('offline' as const)
+      return { channel: channel.id, policy: parts.policyOf(channel), phase, canSend, slotsFree }
+    })
+    .sort((a, b) => compareAmounts(b.canSend, a.canSend))
+}
+
+const compareAmounts = (a: Amount, b: Amount): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** R1: no point is offered that somebody could already open, or that a lock of ours has. */
+export function pointUse(parts: RouterParts, tx: Tx, point: Point): 'free' | 'live' | 'revealed' {
+  if (revealedIn(tx, point) !== undefined) return 'revealed'
+  const live = parts.channels
+    .all()
+    .some(({ state }) =>
+      (state.outstanding ?? state.current).content.locks.some((lock) => equalBytes(lock.point, point)),
+    )
+  return live ? 'live' : 'free'
+}
