@@ -178,6 +178,8 @@ t.test('P6: the derived h is in the transcript, and no item runs into the next',
     [[utf8('')], []],
     [[utf8('a')], [utf8('a'), utf8('')]],
   ]
+  const bare: Statement = { ...statement, context: [], keys: [], links: [], ranges: [], commitments: [] }
+  t.not(partsText({ ...bare, context: [H] }), partsText({ ...bare, commitments: [H] }), 'lists have their lengths')
   for (const [one, two] of pairs) {
     const digests = [one, two].map((context) => openTranscript({ ...statement, context }, keys))
     t.notSame(digests[0], digests[1])
