@@ -156,7 +156,8 @@ export function decryptRecord(key: PrivateKey, record: SealedRecord): Result<Uin
     const bytes = Math.min(size, record.length - i * size)
     if (value >> BigInt(8 * bytes) !== 0n) return refuse('bad_record')
     sum += value
-    parts.push(bigintToBytes(value, bytes))
+    // An empty record is one segment of no bytes.
+    if (bytes > 0) parts.push(bigintToBytes(value, bytes))
   }
   return decrypt(key, parsed.total) === sum ? ok(concatBytes(...parts)) : refuse('bad_record')
 }

@@ -184,6 +184,9 @@ t.test('L2: rollover', (t) => {
       t.notOk(verifyRollover(open, product, fresh, bad))
     }
     t.ok(verifyRollover(open, product, product, rootOfRollover(key, product, product)), 'the root 1')
+    const shared = primesOf(key)[0]
+    const solved = (product * modPow(shared, open.n, open.nn)) % open.nn
+    t.notOk(verifyRollover(open, product, solved, shared), 'an equation that holds with a root that is no unit')
     t.throws(() => rootOfRollover(key, open.n, fresh), RangeError)
   }
   t.end()

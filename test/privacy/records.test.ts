@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
-import { bigintToBytes, bytesToBigint, equalBytes, utf8 } from '../../src/base/bytes.js'
-import { sha256 } from '../../src/base/digest.js'
+import { bigintToBytes, bytesToBigint, concatBytes, equalBytes, framed, u64, utf8 } from '../../src/base/bytes.js'
+import { sha256, taggedHash } from '../../src/base/digest.js'
 import { modexpBackend, modInverse } from '../../src/privacy/modexp.js'
 import { decrypt, encrypt, type PrivateKey, privateKeyFromSeed } from '../../src/privacy/paillier.js'
 import {
@@ -45,6 +45,20 @@ t.test('a record opens to its content, for its owner alone, and proves in its co
   t.notOk(decryptRecord(bob, record).ok)
   const again = sealed(alice, medical)
   t.notOk(equalBytes(again.segments[0]!, record.segments[0]!), 'fresh randomness')
+  t.end()
+})
+
+t.test('the lengths at the edges of segments, the empty record among them', (t) => {
+  for (const length of [0, 1, size - 1, size, size + 1, 2 * size - 1, 2 * size, 2 * size + 1]) {
+    for (const byte of [0, 255]) {
+      const content = new Uint8Array(length).fill(byte)
+      const one = sealed(alice, content)
+      t.ok(verifyRecord(publicKey, one, context), `${length} bytes`)
+      t.same(decryptRecord(alice, one), { ok: true, value: content })
+    }
+  }
+  const notEmpty = { ...sealed(alice, Uint8Array.of(1)), length: 0 }
+  t.same(decryptRecord(alice, notEmpty), { ok: false, error: { code: 'bad_record' } })
   t.end()
 })
 
@@ -166,6 +180,97 @@ t.test('segments out of range: whoever made them knows them, whoever decrypts re
   t.ok(decryptRecord(alice, seal([11n, 22n, 255n], 2 * size + 1)).ok)
   const total = bytesOf(encrypt(publicKey, 67n, 9n))
   t.same(decryptRecord(alice, { ...seal(values), total }), refused, 'a total that is not the sum')
+  t.end()
+})
+
+/** What a prover knows: each segment's value and s, and the s of product / total. */
+interface Knowledge {
+  readonly values: readonly bigint[]
+  readonly randomness: readonly bigint[]
+  readonly difference: bigint
+}
+
+/** The proof computed here a second time, by a prover who answers with what it has, true or not. */
+function forged(segments: readonly bigint[], total: bigint, length: number, known: Knowledge): SealedRecord {
+  const encoded = [...segments, total].map(bytesOf)
+  const statement = taggedHash(
+    'record',
+    bigintToBytes(n, 128),
+    bytesOf(publicKey.h),
+    context,
+    u64(length),
+    u64(segments.length),
+    framed(...encoded),
+  )
+  const [maskValue, mask, maskDifference] = [1n << 1222n, 1n << 454n, 1n << 454n]
+  const commitments = [encrypt(publicKey, maskValue, mask), encrypt(publicKey, 0n, maskDifference)].map(bytesOf)
+  const seed = taggedHash('record-seed', statement, ...commitments)
+  const weight = (label: string, i: number): bigint => bytesToBigint(taggedHash(label, seed, u64(i)).subarray(0, 16))
+  const weighted = (list: readonly bigint[]): bigint =>
+    list.reduce((sum, value, i) => sum + weight('record-weight', i) * value, 0n)
+  const proof = concatBytes(
+    seed,
+    bigintToBytes(maskValue - weighted(known.values), 153),
+    bigintToBytes(mask - weighted(known.randomness), 57),
+    bigintToBytes(maskDifference - weight('record-total-weight', 0) * known.difference, 57),
+  )
+  return { length, segments: encoded.slice(0, -1), total: encoded.at(-1)!, proof }
+}
+
+t.test('a prover who proves the changed record anew, knowing less than every segment', (t) => {
+  const values = [1_000n, 2_000n, 3_000n]
+  const randomness = [11n, 22n, 33n]
+  const sum = encrypt(publicKey, 6_000n, 44n)
+  const ciphertexts = values.map((value, i) => encrypt(publicKey, value, randomness[i]!))
+  const known = { values, randomness, difference: 66n - 44n }
+  const judge = (list: readonly bigint[], total: bigint, knowledge: Knowledge): boolean =>
+    verifyRecord(publicKey, forged(list, total, 3 * size, knowledge), context)
+  t.ok(judge(ciphertexts, sum, known), 'the prover of this test proves what it knows')
+
+  const d = 5n
+  const [a, b, c] = ciphertexts as [bigint, bigint, bigint]
+  const shifted = [(a * (1n + d * n)) % nn, (b * (1n + (n - d) * n)) % nn, c]
+  t.notOk(judge(shifted, sum, known), '+d and -d: only the sum is known')
+  t.ok(judge(shifted, sum, { ...known, values: [1_005n, 1_995n, 3_000n] }), 'who knows them proves them')
+  t.notOk(judge([b, a, c], sum, known), 'swapped')
+  t.notOk(judge(ciphertexts, sum, { ...known, values: [6_000n, 0n, 0n], randomness: [66n, 0n, 0n] }), 'the sum alone')
+  const third = modInverse(3n, n)!
+  t.notOk(judge([(a * (1n + third * n)) % nn, (b * (1n + (n - third) * n)) % nn, c], sum, known), 'a third moved')
+  const unbalanced = encrypt(publicKey, 6_001n, 44n)
+  t.notOk(judge(ciphertexts, unbalanced, known), 'a total that is not the sum')
+  t.notOk(judge(ciphertexts, sum, { ...known, difference: 23n }), 'a total of unknown randomness')
+  t.end()
+})
+
+t.test('a prover who seals another number of segments than the length says', (t) => {
+  for (const [count, length] of [
+    [2, 3 * size],
+    [3, 2 * size],
+    [1, 2 * size],
+    [2, 0],
+    [4, 3 * size],
+  ] as const) {
+    const values = Array.from({ length: count }, () => 7n)
+    const one = sealSegments(alice, values, length, context, randomBytes(32))
+    t.notOk(verifyRecord(publicKey, one, context), `${count} segments for ${length} bytes`)
+    t.notOk(decryptRecord(alice, one).ok)
+  }
+  t.end()
+})
+
+t.test('responses outside their windows, where the equation holds all the same', (t) => {
+  // The first response counts modulo n: 1024 bits of n, 199 of excess, so 153 bytes hold multiples beyond the window.
+  const [start, width, end] = [32, 153, 1n << 1223n]
+  const response = bytesToBigint(record.proof.subarray(start, start + width))
+  const withResponse = (value: bigint): SealedRecord => {
+    const proof = Uint8Array.from(record.proof)
+    proof.set(bigintToBytes(value, width), start)
+    return { ...record, proof }
+  }
+  const margin = 1n << 1159n
+  t.ok(verifyRecord(publicKey, withResponse((response % n) + (margin / n + 1n) * n), context), 'inside: the same proof')
+  t.notOk(verifyRecord(publicKey, withResponse(response % n), context), 'below')
+  t.notOk(verifyRecord(publicKey, withResponse((response % n) + (end / n) * n), context), 'above')
   t.end()
 })
 
