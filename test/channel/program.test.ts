@@ -156,7 +156,10 @@ function ended(world: World): void {
   const { content } = a.state.current
   if (content.version !== b.state.current.content.version) throw new Error('not in step')
   if (a.state.link !== 'live' || b.state.link !== 'live') throw new Error('not live')
-  if (content.locks.length + a.state.pending.length + a.state.notes.size + b.state.notes.size > 0) {
+  if (
+    content.locks.length + a.state.pending.length + b.state.pending.length + a.state.notes.size + b.state.notes.size >
+    0
+  ) {
     throw new Error(`something is left: ${content.locks.length} locks, ${a.state.pending.length} proposals`)
   }
   if (keysOf(a.told).sort().join() !== keysOf(b.told).sort().join()) throw new Error('the sides were told differently')
@@ -179,7 +182,7 @@ t.test('programs of honest parties', async (t) => {
       }
       ended(world)
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   )
   t.pass('no clause broken')
 })

@@ -248,3 +248,38 @@ t.test('C5: a peer that stalls is waited for with a clock, and resumes where it 
   t.equal(world.alice.state.waiting, null)
   t.equal(contentTotal(world.bob.state.current.content), 1_500_000n)
 })
+
+t.test('C6: a scalar that is learnt while the peer is away survives a crash', async (t) => {
+  const world = live()
+  world.input(0, { type: 'offer', operations: [lock(50n, 1, world.ledger.time + 100)] })
+  world.settle()
+  world.cut()
+  world.input(1, { type: 'fulfill', lock: { from: 0, id: 0 }, scalar: scalarOf(1) })
+  world.bob.restart()
+  world.heal()
+  t.equal(world.alice.toldOf('lockSettled').length, 1)
+})
+
+t.test('C4: the leading payee commits no claim after expiry minus margin unless its reveal is final', async (t) => {
+  const world = live()
+  world.input(1, { type: 'offer', operations: [lock(50n, 1, world.ledger.time + 100)] })
+  world.settle()
+  world.input(1, { type: 'offer', operations: [pay(1n)] })
+  while (world.deliver(1)); // alice's commit is in flight: the claim has to wait
+  world.input(0, { type: 'fulfill', lock: { from: 1, id: 0 }, scalar: scalarOf(1) })
+  world.ledger.height += 1
+  world.ledger.time += 95
+  world.input(0, { type: 'tick' })
+  t.equal(world.ledger.revealed.size, 1)
+  world.ledger.revealed.clear() // the ledger has not taken it yet, and bob has not seen it
+  world.settle()
+  t.equal(world.alice.state.current.content.locks.length, 1)
+  t.notOk(world.alice.sent.some((message) => message.name === 'commit' && message.body.version > 2))
+  world.ledger.revealed.set(Buffer.from(curve.multiplyBase(scalarOf(1))).toString('hex'), {
+    scalar: scalarOf(1),
+    time: world.ledger.time,
+  })
+  world.tick(1)
+  world.settle()
+  t.equal(world.bob.toldOf('lockSettled').length, 1)
+})
