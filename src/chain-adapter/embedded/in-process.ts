@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { decodeAs } from '../../base/codec.js'
 import { MeridianError } from '../../base/errors.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../../base/ports/chain.js'
@@ -9,6 +10,7 @@ import type { Ledger } from './ledger.js'
 /** A ledger of this very process as a ChainAdapter; closing it leaves the ledger open. */
 export function inProcessAdapter(ledger: Ledger): ChainAdapter {
   const closing = new AbortController()
+  setMaxListeners(0, closing.signal) // one per call under way, each taken off again
   const ending = (signal?: AbortSignal) =>
     signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
   const closed = () => new MeridianError('unavailable', 'the adapter is closed')

@@ -68,7 +68,10 @@ export class Subscribers {
     this.#heard.set(ws, Date.now())
     ws.on('pong', () => this.#heard.set(ws, Date.now()))
     try {
-      for await (const message of this.#messages(feed, gone.signal)) await this.#send(ws, message)
+      for await (const message of this.#messages(feed, gone.signal)) {
+        if (ws.readyState !== ws.OPEN) return
+        await this.#send(ws, message)
+      }
       ws.close(1001)
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { z } from 'zod'
 import { equalBytes } from '../../base/bytes.js'
 import { decodeAs } from '../../base/codec.js'
@@ -41,6 +42,7 @@ export async function connectLedger(
   options: ConnectOptions = {},
 ): Promise<RemoteLedger> {
   const closing = new AbortController()
+  setMaxListeners(0, closing.signal) // one per request and feed under way, each taken off again
   const base = url.replace(/\/+$/, '')
   const { unknown_ms = LIMITS.ledger_unknown_ms } = options
   const http = new LedgerHttp({ url: base, closing: closing.signal, unknown_ms })
