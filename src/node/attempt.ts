@@ -55,6 +55,8 @@ export class Attempt {
     private readonly parts: AttemptParts,
     readonly peer: AccountView,
     readonly name: Uint8Array,
+    /** The operator's idempotency key, where this side asked for the channel. */
+    private readonly key: string | undefined,
   ) {
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve
@@ -122,7 +124,7 @@ export class Attempt {
         return
       case 'opened':
         this.#channel = effect.terms.channel
-        engine.do((tx) => book.open(tx, effect.terms, effect.side, effect.channel, effect.validUntil))
+        engine.do((tx) => book.open(tx, effect.terms, effect.side, effect.channel, effect.validUntil, this.key))
         return
       case 'submitOpening':
         engine.do((tx) =>

@@ -15,6 +15,7 @@ import { tableKey } from '../store/tables.js'
 import type { Logger } from '../wire/environment.js'
 import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
+import { Waiters } from './waiters.js'
 
 const CURSOR = tableKey('node', utf8('cursor'))
 const zRevealed = z.strictObject({ scalar: zScalar, time: zCount })
@@ -37,6 +38,8 @@ export interface WatchHandlers {
 export class ChainWatch {
   readonly #stop = new AbortController()
   readonly #done: Promise<void>[] = []
+  readonly #waiters = new Waiters()
+  #advanced = false
   #cursor: number
   #head: (LedgerTime & { readonly cursor: number }) | undefined
   #view: LedgerTime
@@ -68,6 +71,12 @@ export class ChainWatch {
 
   start(): void {
     this.#done.push(this.#followEvents(), this.#followHeads())
+  }
+
+  /** Every event up to a head was handled. */
+  async caughtUp(ms: number): Promise<boolean> {
+    if (!this.#advanced) await this.#waiters.wait('advanced', ms)
+    return this.#advanced
   }
 
   async stop(): Promise<void> {
@@ -132,7 +141,10 @@ export class ChainWatch {
 
   #advance(): void {
     const head = this.#head
-    if (head === undefined || head.cursor > this.#cursor || head.height <= this.#view.height) return
+    if (head === undefined || head.cursor > this.#cursor) return
+    this.#advanced = true
+    this.#waiters.wake('advanced')
+    if (head.height <= this.#view.height) return
     this.#view = { height: head.height, time: head.time }
     this.engine.do((tx) => {
       for (const channel of this.channels.all()) this.channels.step(tx, channel, { type: 'tick' })

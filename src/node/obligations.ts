@@ -69,7 +69,7 @@ export class Obligations {
   }
 
   /** After a start: every obligation says again what it owes. */
-  async resume(tx: Tx, records: readonly Obligation[]): Promise<void> {
+  resume(tx: Tx, records: readonly Obligation[]): void {
     for (const { incoming } of records) this.#step(tx, incoming, { kind: 'resume' })
   }
 

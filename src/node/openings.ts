@@ -36,6 +36,8 @@ export interface OpeningsOptions extends AttemptParts {
 }
 
 export interface OpenWish {
+  /** Idempotency key: the channel that it names is opened once. */
+  readonly key: string
   readonly peer: AccountId
   readonly deposit: Amount
   /** R7: asked of the peer; 0 for none. */
@@ -72,7 +74,7 @@ export class Openings {
         share,
         limits,
       }
-      const attempt = this.#begin(request.attempt, peer)
+      const attempt = this.#begin(request.attempt, peer, wish.key)
       attempt.funds = spendable.value
       attempt.take(requestOpening(request, env()))
       return this.#finish(attempt)
@@ -139,8 +141,8 @@ export class Openings {
     this.#attempts.delete(name)
   }
 
-  #begin(name: Uint8Array, peer: AccountView): Attempt {
-    const attempt = new Attempt(this.options, peer, name)
+  #begin(name: Uint8Array, peer: AccountView, key?: string): Attempt {
+    const attempt = new Attempt(this.options, peer, name, key)
     this.#attempts.set(bytesToHex(name), attempt)
     return attempt
   }

@@ -1,5 +1,5 @@
 /** The payer's side (R5): a payment is durable with its first effect, has one attempt at a time and exactly one end. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import type { Amount } from '../base/amount.js'
 import { bytesToHex, utf8 } from '../base/bytes.js'
 import { type ErrorCode, InvariantError } from '../base/errors.js'
@@ -28,6 +28,7 @@ import { capacityOf } from './capacity.js'
 import type { Engine, Tx } from './engine.js'
 import { putOwner } from './offered.js'
 import type { RouterParts } from './router-parts.js'
+import { Waiters } from './waiters.js'
 
 export interface PaymentView {
   readonly key: string
@@ -45,24 +46,24 @@ export interface PaymentView {
   readonly receipt: string | null
 }
 
-export interface RouteTimes {
-  readonly expirySlack: number
-  readonly expiryFar: number
-}
+/** Seconds added to every route: views of the ledger differ a little, and a random part hides how many hops are left. */
+const SLACK_S = 60
+const SLACK_RANDOM_S = 600
 
 const keyOf = (key: string): Uint8Array => tableKey('payment', utf8(key))
 /** invoice → key of the payment that pays it: two keys never pay one invoice. */
 const payingKey = (invoice: Invoice): Uint8Array => tableKey('node', utf8('paying'), invoiceDigest(invoice))
 
 export class Payments {
-  readonly #waiting = new Map<string, Set<() => void>>()
+  readonly #waiting = new Waiters()
   /** What failed attempts of a payment taught about hubs; lost in a restart, bounded by the attempts. */
   readonly #learnt = new Map<string, { readonly avoid: Set<string>; readonly policies: Map<string, Policy> }>()
 
   constructor(
     private readonly parts: RouterParts,
     private readonly engine: Engine,
-    private readonly times: RouteTimes,
+    /** Longest time, seconds, for which a lock of ours may hold money. */
+    private readonly expiryFar: number,
   ) {}
 
   /**
@@ -86,18 +87,7 @@ export class Payments {
   async wait(key: string, ms: number): Promise<PaymentView | undefined> {
     const now = this.view(key)
     if (now === undefined || now.status !== 'pending' || ms <= 0) return now
-    await new Promise<void>((resolve) => {
-      const waiting = this.#waiting.get(key) ?? new Set()
-      const done = (): void => {
-        clearTimeout(timer)
-        waiting.delete(done)
-        if (waiting.size === 0) this.#waiting.delete(key)
-        resolve()
-      }
-      const timer = setTimeout(done, ms)
-      waiting.add(done)
-      this.#waiting.set(key, waiting)
-    })
+    await this.#waiting.wait(key, ms)
     return this.view(key)
   }
 
@@ -177,7 +167,8 @@ export class Payments {
       now: view().time,
       amountBits: chain.genesis.amountBits,
       feeMax,
-      ...this.times,
+      expirySlack: SLACK_S + randomInt(SLACK_RANDOM_S),
+      expiryFar: this.expiryFar,
       channels: channels.all().map((channel) => {
         const { ready, canSend, slotsFree } = capacityOf(channel)
         return { channel: channel.id, peer: channel.peer, ready, canSend, slotsFree }
@@ -258,9 +249,7 @@ export class Payments {
         break
     }
     this.#learnt.delete(key)
-    tx.after(() => {
-      for (const done of this.#waiting.get(key) ?? []) done()
-    })
+    tx.after(() => this.#waiting.wake(key))
   }
 
   #learn(key: string, { hop, policy }: Extract<PaymentEffect, { kind: 'attempt_failed' }>): void {

@@ -10,6 +10,7 @@ import { negotiate, type Peer } from '../wire/peer.js'
 import type { Session } from '../wire/session.js'
 import { SessionTable } from '../wire/table.js'
 import { type NodeMessage, nodeCodec } from './messages.js'
+import { Waiters } from './waiters.js'
 
 /** Messages of one peer that were handled and are not yet durable; above it, nothing more is read from it (W3). */
 const UNSYNCED_MAX = 256
@@ -34,6 +35,7 @@ export class Peers {
   readonly #connected = new Map<string, Peer<NodeMessage>>()
   readonly #dialers = new Map<string, { readonly url: string; readonly dialer: Dialer }>()
   readonly #failures = new Map<string, ErrorCode>()
+  readonly #waiters = new Waiters()
   #listener: Listener | undefined
 
   constructor(options: PeersOptions) {
@@ -48,6 +50,10 @@ export class Peers {
     if (!listener.ok) return listener
     this.#listener = listener.value
     return ok(listener.value.url)
+  }
+
+  get listening(): string | null {
+    return this.#listener?.url ?? null
   }
 
   /** Keeps this peer connected from now on; another address for a known one replaces the first. */
@@ -74,6 +80,12 @@ export class Peers {
 
   isConnected(peer: AccountId): boolean {
     return this.#connected.has(idText(peer))
+  }
+
+  /** Waits for a connection. */
+  async connected(peer: AccountId, ms: number): Promise<boolean> {
+    if (!this.isConnected(peer)) await this.#waiters.wait(idText(peer), ms)
+    return this.isConnected(peer)
   }
 
   /** Why the last attempt to reach a kept peer failed. */
@@ -125,6 +137,7 @@ export class Peers {
       handlers.disconnected(account)
     })
     handlers.connected(account)
+    this.#waiters.wake(name)
     let unsynced = 0
     peer.onMessage((message) => {
       if (this.#connected.get(name) !== peer) return

@@ -1,0 +1,64 @@
+/** What a node needs to be told, with defaults that a hospital, an insurer or a hub can start from. */
+import type { Amount } from '../base/amount.js'
+import type { ChannelLimits } from '../channel/types.js'
+import type { ExpiryBounds } from '../router/forward.js'
+import type { Policy } from '../router/policy.js'
+import type { OpenPolicy } from './openings.js'
+
+export interface NodeConfig {
+  /** Null: does not listen. Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number } | null
+  /** Where payers reach this node, told to channel peers for their invoices; null: where it listens. */
+  readonly announce: string | null
+  /** R3: forwards locks of others for a fee. */
+  readonly forwarding: boolean
+  /** Default forwarding policy; single channels may have their own. */
+  readonly policy: Policy
+  /** R7. */
+  readonly open: OpenPolicy
+  /** C9: what is demanded of peers in new channels. */
+  readonly limits: ChannelLimits
+  /** Dispute window asked for in new channels, ledger seconds; brought within genesis's bounds. */
+  readonly window: number
+  /** A1: a ledger view older than this stops forwarding and opening, never defending. Seconds. */
+  readonly ledgerAgeMax: number
+  readonly bounds: ExpiryBounds
+  /** Seconds that a lock to this payee must last when the payer sends it. */
+  readonly finalDelta: number
+  /** Seconds before a lock's expiry at which an unclaimed scalar goes to the ledger (C10). */
+  readonly margin: number
+}
+
+const HOUR = 3_600
+const DAY = 24 * HOUR
+
+export const defaultConfig = (amountBits: number): NodeConfig => {
+  const amountMax = ((1n << BigInt(amountBits)) - 1n) as Amount
+  return {
+    listen: null,
+    announce: null,
+    forwarding: false,
+    policy: {
+      base: 0n as Amount,
+      ppm: 100,
+      expiryDelta: 2 * HOUR,
+      minAmount: 1n as Amount,
+      maxAmount: amountMax,
+      enabled: true,
+    },
+    open: { enabled: true, depositMin: 1n as Amount, shareMax: 0n as Amount },
+    limits: {
+      reserve: 0n as Amount,
+      locks: 256,
+      amountMin: 1n as Amount,
+      amountMax,
+      expiryMin: 60,
+      expiryMax: 14 * DAY,
+    },
+    window: DAY,
+    ledgerAgeMax: 60,
+    bounds: { near: HOUR, far: 7 * DAY },
+    finalDelta: 2 * HOUR,
+    margin: HOUR / 2,
+  }
+}

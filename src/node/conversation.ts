@@ -1,0 +1,146 @@
+/** What peers and the ledger say, brought to the channels that it concerns. */
+import { equalBytes } from '../base/bytes.js'
+import { type AccountId, type ChannelId, idText } from '../base/ids.js'
+import type { ChannelMessage } from '../base/message/channel.js'
+import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
+import type { Logger } from '../wire/environment.js'
+import type { WatchHandlers } from './chain-watch.js'
+import type { ChannelBook } from './channel-book.js'
+import type { Channels } from './channels.js'
+import type { Engine, Tx } from './engine.js'
+import type { EventLog } from './event-log.js'
+import type { LiveChannel } from './live-channel.js'
+import { isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
+import type { Openings } from './openings.js'
+import type { PeerHandlers } from './peers.js'
+import type { Policies } from './policies.js'
+import type { Waiters } from './waiters.js'
+
+export interface ConversationParts {
+  readonly engine: Engine
+  readonly channels: Channels
+  readonly book: ChannelBook
+  readonly chain: ChainAdapter
+  readonly openings: Openings
+  readonly policies: Policies
+  readonly events: EventLog
+  readonly ends: Waiters
+  readonly logger: Logger
+  readonly forwarding: boolean
+  /** Where payers reach us. */
+  readonly announced: () => string | null
+  readonly send: (peer: AccountId, message: NodeMessage) => void
+  readonly isConnected: (peer: AccountId) => boolean
+}
+
+export class Conversation implements PeerHandlers, WatchHandlers {
+  #time = 0
+
+  constructor(private readonly parts: ConversationParts) {}
+
+  // ---- peers
+
+  connected(peer: AccountId): void {
+    const { engine } = this.parts
+    engine.do((tx) => {
+      for (const channel of this.#with(peer)) this.#join(tx, channel)
+    })
+  }
+
+  disconnected(peer: AccountId): void {
+    const { engine, channels, openings } = this.parts
+    engine.do((tx) => {
+      for (const channel of this.#with(peer)) channels.step(tx, channel, { type: 'disconnected' })
+    })
+    openings.peerLost(peer)
+  }
+
+  message(peer: AccountId, message: NodeMessage, done: () => void): void {
+    const { engine, openings } = this.parts
+    if (isOpening(message)) openings.receive(peer, message)
+    engine.do((tx) => {
+      if (!isOpening(message)) this.#channelMessage(tx, peer, message)
+      tx.after(done)
+    })
+  }
+
+  #channelMessage(tx: Tx, peer: AccountId, message: ChannelMessage | PolicyMessage): void {
+    const { channels, policies } = this.parts
+    const channel = channels.get(message.body.channel as ChannelId)
+    // Only its two parties speak about a channel; what a stranger says of it is as if unsaid.
+    if (channel === undefined || !equalBytes(channel.peer, peer)) return
+    if (message.name === 'forwardingPolicy') {
+      policies.told(tx, channel, message.body)
+      return
+    }
+    // The peer may have seen the opening's finality before us: its reestablish must not be lost.
+    if (channel.state.link === 'down') channels.step(tx, channel, { type: 'connected' })
+    channels.step(tx, channel, { type: 'received', message })
+  }
+
+  #with(peer: AccountId): LiveChannel[] {
+    return this.parts.channels.all().filter((channel) => equalBytes(channel.peer, peer))
+  }
+
+  #join(tx: Tx, channel: LiveChannel): void {
+    const { phase, link } = channel.state
+    if (phase === 'funding' || phase === 'closed') return
+    if (link === 'down') this.parts.channels.step(tx, channel, { type: 'connected' })
+    tx.after(() => this.tellPolicy(channel))
+  }
+
+  tellPolicy(channel: LiveChannel): void {
+    const { forwarding, policies, send, announced } = this.parts
+    if (!forwarding || channel.state.phase !== 'open') return
+    const body = { channel: channel.id as Uint8Array as PolicyMessage['body']['channel'], policy: policies.of(channel) }
+    send(channel.peer, { name: 'forwardingPolicy', body: { ...body, url: announced() } })
+  }
+
+  // ---- ledger
+
+  event(tx: Tx, event: LedgerEvent): void {
+    const { channels, openings, events, ends, isConnected } = this.parts
+    const { transaction } = event
+    this.#time = event.time
+    if (!('channel' in transaction)) return
+    const channel = channels.get(transaction.channel as ChannelId)
+    if (channel === undefined) return
+    const peer = idText(channel.peer)
+    const at = { time: event.time, channel: channel.text, peer }
+    if (transaction.kind === 'openChannel') {
+      events.append(tx, { type: 'channel.opened', ...at })
+      if (isConnected(channel.peer)) this.#join(tx, channel)
+      tx.after(() => openings.funded(channel.id))
+    } else if (channel.state.phase === 'closed') {
+      events.append(tx, { type: 'channel.closed', ...at })
+      tx.after(() => ends.wake(channel.text))
+    }
+  }
+
+  advanced(view: LedgerTime): void {
+    this.#time = view.time
+    this.parts.openings.advanced()
+    for (const channel of this.parts.channels.all()) {
+      if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)
+    }
+  }
+
+  broken(tx: Tx, channel: LiveChannel, clause: string): void {
+    const at = { time: this.#time, channel: channel.text, peer: idText(channel.peer) }
+    this.parts.events.append(tx, { type: 'channel.broken', ...at, clause })
+  }
+
+  /** L5: past validUntil the ledger takes the opening no more; a view of such a time without it is final. */
+  async #forgetUnfunded(channel: LiveChannel, view: LedgerTime): Promise<void> {
+    const { book, engine, chain, logger } = this.parts
+    if (view.time <= book.validUntil(engine, channel.id)) return
+    try {
+      const seen = await chain.channel(channel.id)
+      if (seen.value !== undefined || seen.time <= book.validUntil(engine, channel.id)) return
+      engine.do((tx) => book.forget(tx, channel.id))
+      logger.info('channel.forgotten', { channel: channel.text })
+    } catch (error) {
+      logger.debug('channel.forget_later', { error: error instanceof Error ? error.name : 'unknown' })
+    }
+  }
+}

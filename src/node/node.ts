@@ -1,0 +1,271 @@
+/**
+ * A running node: everything above put together, and the surface that the operator API and the command line use. A hub
+ * is a node with forwarding on.
+ */
+import type { Amount } from '../base/amount.js'
+import { type AccountId, type ChannelId, idText } from '../base/ids.js'
+import type { ChainAdapter } from '../base/ports/chain.js'
+import { ok, type Result, refuse } from '../base/result.js'
+import type { ProofPool } from '../privacy/pool.js'
+import { parseInvoice } from '../router/invoice.js'
+import { checkPolicy, type Policy } from '../router/policy.js'
+import type { DataDirectory } from '../store/directory.js'
+import type { Wallet } from '../wallet/wallet.js'
+import type { PeerAddress } from '../wire/address.js'
+import type { Logger } from '../wire/environment.js'
+import { assemble, type NodeParts } from './assemble.js'
+import { capacityOf } from './capacity.js'
+import type { NodeConfig } from './config.js'
+import type { EventLog } from './event-log.js'
+import type { InvoiceWish, IssuedRow } from './invoices.js'
+import { keepPeer, keptPeers } from './kept-peers.js'
+import type { LiveChannel } from './live-channel.js'
+import { Obligations } from './obligations.js'
+import type { OpenWish } from './openings.js'
+import { Payments, type PaymentView } from './payments.js'
+
+export interface NodeOptions {
+  readonly directory: DataDirectory
+  readonly chain: ChainAdapter
+  readonly pool: ProofPool
+  readonly config: NodeConfig
+  readonly logger: Logger
+}
+
+export interface ChannelSummary {
+  readonly channel: string
+  readonly peer: string
+  readonly side: 'opener' | 'peer'
+  readonly phase: string
+  readonly ready: boolean
+  readonly connected: boolean
+  /** Why the channel takes no input, where it stopped. */
+  readonly stopped: string | null
+  readonly version: number
+  readonly balance: Amount
+  readonly canSend: Amount
+  readonly canReceive: Amount
+  readonly locks: number
+  readonly policy: Policy
+}
+
+const CONNECT_MS = 10_000
+const CLOSE_MS = 60_000
+const START_MS = 30_000
+
+export class Node {
+  #listening: string | null = null
+  #stopping = false
+  #started = false
+  readonly #opening = new Map<string, Promise<Result<ChannelId>>>()
+
+  private constructor(
+    private readonly options: NodeOptions,
+    private readonly parts: NodeParts,
+  ) {}
+
+  static async open(options: NodeOptions): Promise<Node> {
+    return new Node(options, await assemble(options))
+  }
+
+  get account(): AccountId {
+    return this.parts.wallet.account
+  }
+  get wallet(): Wallet {
+    return this.parts.wallet
+  }
+  get events(): EventLog {
+    return this.parts.events
+  }
+  /** For the API's own rows (idempotency keys). */
+  get engine(): NodeParts['engine'] {
+    return this.parts.engine
+  }
+
+  /** Follows the ledger, takes up what was unfinished, then meets peers. Errors: `unavailable`. */
+  async start(): Promise<Result<{ readonly listening: string | null }>> {
+    const { config, directory } = this.options
+    const { watch, peers, engine, ledgerDesk, obligations, payments } = this.parts
+    watch.start()
+    if (!(await watch.caughtUp(START_MS))) return refuse('unavailable', 'the ledger does not answer')
+    ledgerDesk.resume()
+    const [owed, idle] = await Promise.all([Obligations.all(directory.store), Payments.idle(directory.store)])
+    engine.do((tx) => {
+      obligations.resume(tx, owed)
+      payments.resume(tx, idle)
+    })
+    if (config.listen !== null) {
+      const listening = await peers.listen(config.listen.host, config.listen.port)
+      if (!listening.ok) return listening
+      this.#listening = listening.value
+    }
+    for (const { account, url } of await keptPeers(directory.store)) peers.keep(account, url)
+    this.#started = true
+    return ok({ listening: this.#listening })
+  }
+
+  /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const { peers, watch, ledgerDesk, engine } = this.parts
+    await peers.close()
+    ledgerDesk.close()
+    await watch.stop()
+    await engine.drained()
+  }
+
+  status() {
+    const { watch, channels } = this.parts
+    const { config, chain } = this.options
+    const all = channels.all().filter(({ state }) => state.phase !== 'closed')
+    return {
+      account: idText(this.account),
+      ledger: idText(chain.ledger),
+      height: watch.view.height,
+      time: watch.view.time,
+      ledgerAge: watch.age,
+      forwarding: config.forwarding,
+      listening: this.#listening,
+      announce: this.#announced,
+      channels: all.length,
+      channelsReady: all.filter((channel) => capacityOf(channel).ready).length,
+      stopped: all.filter(({ stopped }) => stopped !== undefined).length,
+      feesEarned: Obligations.feesEarned(this.parts.engine),
+      ready: this.#started && !this.#stopping && watch.age <= config.ledgerAgeMax,
+    }
+  }
+
+  /** Keeps this peer connected from now on, over restarts too. Resolves once it is; errors: why it is not. */
+  async connect({ account, url }: PeerAddress): Promise<Result<undefined>> {
+    const { peers, engine } = this.parts
+    await engine.run((tx) => keepPeer(tx, account, url)).durable
+    peers.keep(account, url)
+    const connected = await peers.connected(account, CONNECT_MS)
+    return connected ? ok(undefined) : refuse(peers.failure(account) ?? 'connection_refused')
+  }
+
+  peers() {
+    return this.parts.peers.list()
+  }
+
+  /** Resolves when the ledger has the channel. The same key opens one channel. */
+  openChannel(
+    key: string,
+    wish: Omit<OpenWish, 'key' | 'window'> & { readonly window?: number },
+  ): Promise<Result<ChannelId>> {
+    const running = this.#opening.get(key)
+    if (running !== undefined) return running
+    const opening = this.#open({ key, ...wish, window: this.#window(wish.window) })
+    this.#opening.set(key, opening)
+    return opening.finally(() => this.#opening.delete(key))
+  }
+
+  async #open(wish: OpenWish): Promise<Result<ChannelId>> {
+    const { book, channels, engine, openings, watch } = this.parts
+    const known = book.opened(engine, wish.key)
+    const channel = known === undefined ? undefined : channels.get(known)
+    if (channel !== undefined) {
+      return channel.state.phase === 'funding' ? refuse('unavailable', 'not on the ledger yet') : ok(channel.id)
+    }
+    if (this.#stopping) return refuse('unavailable', 'stopping')
+    if (watch.age > this.options.config.ledgerAgeMax) return refuse('unavailable', 'the ledger view is old') // A1
+    return openings.open(wish)
+  }
+
+  /** Resolves when the ledger has paid the channel out. Errors: `not_found`, `unavailable` while it is not done. */
+  async closeChannel(id: ChannelId): Promise<Result<undefined>> {
+    const { channels, ends } = this.parts
+    const channel = channels.get(id)
+    if (channel === undefined) return refuse('not_found', 'channel')
+    if (channel.state.phase === 'closed') return ok(undefined)
+    if (channel.state.phase === 'funding') return refuse('channel_not_open')
+    channels.input(channel, { type: 'closeWanted' })
+    await ends.wait(channel.text, CLOSE_MS)
+    // The state is another object by now: what the waiting was for.
+    const ended = channels.get(id)?.state.phase === 'closed'
+    return ended ? ok(undefined) : refuse('unavailable', 'the close waits for the peer or the ledger')
+  }
+
+  channels(): ChannelSummary[] {
+    return this.parts.channels.all().map((channel) => this.#summary(channel))
+  }
+
+  channel(id: ChannelId): ChannelSummary | undefined {
+    const channel = this.parts.channels.get(id)
+    return channel === undefined ? undefined : this.#summary(channel)
+  }
+
+  /** @param channel null sets the default of channels without their own. */
+  async setPolicy(channel: ChannelId | null, policy: Policy): Promise<Result<undefined>> {
+    const { policies, channels, engine } = this.parts
+    const checked = checkPolicy(policy, this.options.config.bounds.near)
+    if (!checked.ok) return checked
+    if (channel !== null && channels.get(channel) === undefined) return refuse('not_found', 'channel')
+    await engine.run((tx) => policies.set(tx, channel, policy)).durable
+    for (const each of channels.all()) this.parts.tellPolicy(each)
+    return ok(undefined)
+  }
+
+  issueInvoice(key: string, wish: InvoiceWish): Promise<Result<IssuedRow>> {
+    return this.parts.invoices.issue(key, wish)
+  }
+
+  invoices(limit: number): Promise<IssuedRow[]> {
+    return this.parts.invoices.list(limit)
+  }
+
+  /** Durable when it resolves: pending, succeeded or failed. The same key never pays twice (R5). */
+  async pay(key: string, text: string, feeMax: Amount): Promise<Result<PaymentView>> {
+    const invoice = parseInvoice(text)
+    if (!invoice.ok) return invoice
+    if (this.#stopping) return refuse('unavailable', 'stopping')
+    return this.parts.payments.start({ key, invoice: invoice.value, feeMax })
+  }
+
+  quote(text: string, feeMax: Amount) {
+    const invoice = parseInvoice(text)
+    return invoice.ok ? this.parts.payments.quote(invoice.value, feeMax) : invoice
+  }
+
+  payment(key: string): PaymentView | undefined {
+    return this.parts.payments.view(key)
+  }
+
+  waitPayment(key: string, ms: number): Promise<PaymentView | undefined> {
+    return this.parts.payments.wait(key, ms)
+  }
+
+  payments(limit: number): Promise<PaymentView[]> {
+    return this.parts.payments.list(this.options.directory.store, limit)
+  }
+
+  get #announced(): string | null {
+    return this.options.config.announce ?? this.#listening
+  }
+
+  #window(wanted: number | undefined): number {
+    const { windowMin, windowMax } = this.options.chain.genesis
+    return Math.min(Math.max(wanted ?? this.options.config.window, windowMin), windowMax)
+  }
+
+  #summary(channel: LiveChannel): ChannelSummary {
+    const { state, context, stopped } = channel
+    const { ready, canSend, canReceive } = capacityOf(channel)
+    const { balances, locks, version } = state.current.content
+    return {
+      channel: channel.text,
+      peer: idText(channel.peer),
+      side: context.side === 0 ? 'opener' : 'peer',
+      phase: state.phase,
+      ready,
+      connected: this.parts.peers.isConnected(channel.peer),
+      stopped: stopped ?? null,
+      version,
+      balance: balances[context.side],
+      canSend,
+      canReceive,
+      locks: locks.length,
+      policy: this.parts.policies.of(channel),
+    }
+  }
+}

@@ -1,0 +1,25 @@
+/** Callers that wait for something by name, at most so long. */
+export class Waiters {
+  readonly #waiting = new Map<string, Set<() => void>>()
+
+  /** Whoever waits for this name goes on. */
+  wake(name: string): void {
+    for (const done of [...(this.#waiting.get(name) ?? [])]) done()
+  }
+
+  /** Resolves at `wake`, or after `ms`: the caller looks again which it was. */
+  wait(name: string, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(name) ?? new Set()
+      const done = (): void => {
+        clearTimeout(timer)
+        waiting.delete(done)
+        if (waiting.size === 0) this.#waiting.delete(name)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      waiting.add(done)
+      this.#waiting.set(name, waiting)
+    })
+  }
+}
