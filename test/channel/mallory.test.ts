@@ -1,104 +1,28 @@
 /** A peer that breaks the clauses on purpose: the channel is broken with the clause; nothing is thrown or signed. */
-import t, { type Test } from 'tap'
-import type { Amount } from '../../src/base/amount.js'
-import { equalBytes, u64 } from '../../src/base/bytes.js'
-import { otherSide, type Side } from '../../src/base/channel-state.js'
-import { curve, type Scalar, type Signature } from '../../src/base/curve/index.js'
-import { prfScalar } from '../../src/base/digest.js'
+import t from 'tap'
+import type { Side } from '../../src/base/channel-state.js'
+import { curve, type Signature } from '../../src/base/curve/index.js'
 import type { ChannelMessage, ChannelMessageOf } from '../../src/base/message/channel.js'
 import { build } from '../../src/channel/content.js'
 import { packOperations, packRuns } from '../../src/channel/operation.js'
 import { apply } from '../../src/channel/predicate.js'
 import { revocationHash, revocationSecret } from '../../src/channel/revocation.js'
-import type { Content, Effect, Operation, OperationBody } from '../../src/channel/types.js'
-import { LIMITS_FOR_TESTS, openPair, randomizerFor, World } from './world.js'
-
-const opened = openPair({ limits: { ...LIMITS_FOR_TESTS, amountMax: 900_000n as Amount } })
-const scalarOf = (index: number): Scalar => prfScalar(new Uint8Array(32), 'test-scalar', u64(index))
-const pay = (amount: bigint): Extract<OperationBody, { kind: 'pay' }> => ({
-  kind: 'pay',
-  amount: amount as Amount,
-  reference: new Uint8Array(),
-})
-const lockBody = (amount: bigint, index: number, expiry: number): Extract<OperationBody, { kind: 'lock' }> => ({
-  kind: 'lock',
-  amount: amount as Amount,
-  point: curve.multiplyBase(scalarOf(index)),
-  expiry,
-  payload: new Uint8Array(),
-})
-
-/** A live channel with some rounds behind it and a lock each way (ids below 10 are used). */
-function live(): World {
-  const world = new World(opened)
-  world.connect()
-  world.settle()
-  const expiry = world.ledger.time + 500
-  for (const side of [0, 1] as const) {
-    world.input(side, { type: 'offer', operations: [pay(100n), lockBody(1_000n, side, expiry)] })
-    world.settle()
-  }
-  return world
-}
-
-const SIGNING = new Set(['commit', 'ack', 'revoke', 'closeOffer', 'closeAccept'])
-const signs = (effects: readonly Effect[]): boolean =>
-  effects.some((effect) => (effect.type === 'send' ? SIGNING.has(effect.message.name) : effect.type === 'submit'))
-const clauseOf = (effects: readonly Effect[]): string | undefined =>
-  effects.flatMap((effect) => (effect.type === 'breached' ? [effect.clause] : []))[0]
-
-const flip = <T extends Uint8Array>(bytes: T, at = 5): T => {
-  const copy = Uint8Array.from(bytes)
-  copy[at]! ^= 1
-  return copy as T
-}
-
-/** Alice's next commit, with a pay in it, not yet delivered. */
-function heldCommit(world: World): ChannelMessageOf<'commit'> {
-  world.alice.sent.length = 0
-  world.input(0, { type: 'offer', operations: [pay(5n)] })
-  world.deliver(0)
-  const commit = world.alice.sent.find((message) => message.name === 'commit')
-  if (commit?.name !== 'commit') throw new Error('no commit')
-  return commit.body
-}
-
-/** Bob's ack of it, not yet delivered. */
-function heldAck(world: World): ChannelMessageOf<'ack'> {
-  heldCommit(world)
-  world.bob.sent.length = 0
-  while (world.deliver(0));
-  const ack = world.bob.sent.find((message) => message.name === 'ack')
-  if (ack?.name !== 'ack') throw new Error('no ack')
-  return ack.body
-}
-
-const hit = (world: World, victim: Side, message: ChannelMessage): readonly Effect[] =>
-  world.input(victim, { type: 'received', message })
-
-function expectBreach(
-  t: Test,
-  world: World,
-  victim: Side,
-  message: ChannelMessage,
-  clause: string,
-  name: string,
-): void {
-  const before = world.parties[victim].state.current.content.version
-  const effects = hit(world, victim, message)
-  t.equal(clauseOf(effects), clause, name)
-  t.notOk(signs(effects), `${name}: nothing signed`)
-  t.equal(world.parties[victim].state.phase, 'broken')
-  t.equal(world.parties[victim].state.current.content.version, before)
-  // and nothing ever again
-  const after = [
-    ...world.input(victim, { type: 'offer', operations: [pay(1n)] }),
-    ...hit(world, victim, message),
-    ...world.input(victim, { type: 'connected' }),
-    ...world.input(victim, { type: 'tick' }),
-  ]
-  t.notOk(signs(after), `${name}: and nothing afterwards`)
-}
+import type { Content, Operation, OperationBody } from '../../src/channel/types.js'
+import {
+  clauseOf,
+  expectBreach,
+  flip,
+  heldAck,
+  heldCommit,
+  hit,
+  live,
+  lockBody,
+  opened,
+  pay,
+  scalarOf,
+  signs,
+} from './mallory.js'
+import { randomizerFor, type World } from './world.js'
 
 t.test('commits of a false leader', async (t) => {
   type Forge = (commit: ChannelMessageOf<'commit'>, world: World) => Partial<ChannelMessageOf<'commit'>>
@@ -331,94 +255,4 @@ t.test('C7: the same version with two contents, both signed', async (t) => {
   t.ok(signs(hit(world, 1, commit!)))
   t.ok(signs(hit(world, 1, commit!)), 'the same again is acknowledged again')
   expectBreach(t, world, 1, second!, 'C7', 'another content')
-})
-
-t.test('C8: false words at reestablish', async (t) => {
-  for (const victim of [0, 1] as const) {
-    const peer = otherSide(victim)
-    const world = live()
-    const { version } = world.parties[victim].state.current.content
-    const { revocation: seed } = world.parties[victim].context.keys
-    world.cut()
-    const word = (patch: Partial<ChannelMessageOf<'reestablish'>>): ChannelMessage => ({
-      name: 'reestablish',
-      body: {
-        channel: opened.terms.channel,
-        version,
-        outstanding: false,
-        received: version,
-        secret: revocationSecret(seed, version - 1),
-        ...patch,
-      },
-    })
-    const again = (): void => {
-      world.parties[victim].input({ type: 'disconnected' })
-      world.parties[victim].input({ type: 'connected' })
-    }
-    again()
-    const claims = hit(world, victim, word({ version: version + 3, received: version + 3, secret: new Uint8Array(32) }))
-    t.notOk(signs(claims), 'an unproven claim of being ahead changes nothing')
-    t.equal(world.parties[victim].state.phase, 'open')
-    t.equal(world.parties[victim].state.link, 'reestablishing', 'and rounds do not run with it')
-    again()
-    t.notOk(signs(hit(world, victim, word({ received: 2 ** 50 }))))
-    again()
-    const behind = hit(
-      world,
-      victim,
-      word({ version: version - 2, received: version - 2, secret: revocationSecret(seed, version - 3) }),
-    )
-    t.ok(
-      behind.some((effect) => effect.type === 'send' && effect.message.name === 'newest'),
-      'who is behind gets the proof',
-    )
-    again()
-    t.equal(clauseOf(hit(world, victim, word({ secret: new Uint8Array(32) }))), 'C8', 'a secret that is not ours')
-    t.ok(peer !== victim)
-  }
-})
-
-t.test('C8: proof of our own loss of data freezes the channel: no round, no secret, no exit', async (t) => {
-  for (const loser of [0, 1] as const) {
-    const world = live()
-    const old = world.parties[loser].disk
-    for (let round = 0; round < 3; round++) {
-      world.input(0, { type: 'offer', operations: [pay(1n)] })
-      world.settle()
-    }
-    world.cut()
-    world.parties[loser].disk = old
-    world.parties[loser].restart()
-    world.connect()
-    world.settle()
-    t.equal(world.parties[loser].state.phase, 'recovery')
-    t.equal(world.parties[loser].toldOf('dataLost').length > 0, true)
-    t.equal(world.parties[otherSide(loser)].state.phase, 'open', 'the other side is not lured into anything')
-    const effects = [
-      ...world.input(loser, { type: 'exitWanted' }),
-      ...world.input(loser, { type: 'offer', operations: [pay(1n)] }),
-      ...world.input(loser, { type: 'closeWanted' }),
-      ...world.input(loser, { type: 'connected' }),
-    ]
-    t.notOk(signs(effects))
-    const { from, id } = world.parties[loser].state.current.content.locks.find((lock) => lock.from !== loser)!
-    world.input(loser, { type: 'fulfill', lock: { from, id }, scalar: scalarOf(from) })
-    world.tick(492)
-    t.equal(world.ledger.revealed.size, 1, 'reveal stays allowed')
-  }
-})
-
-t.test('C8: a leader that lost only its outstanding commit is stopped by its own signature', async (t) => {
-  const world = live()
-  const old = world.alice.disk
-  heldCommit(world)
-  while (world.deliver(0));
-  world.cut()
-  t.equal(world.bob.state.current.content.version, old.current.content.version + 1)
-  world.alice.disk = old
-  world.alice.restart()
-  world.connect()
-  world.settle()
-  t.equal(world.alice.state.phase, 'recovery')
-  t.ok(equalBytes(world.alice.toldOf('dataLost')[0]!.newest!.state, world.bob.state.current.encoded))
 })
