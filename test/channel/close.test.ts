@@ -100,6 +100,7 @@ t.test('C10: signed is terminal: whatever arrives, no round follows, across rest
   world.bob.crash = 'after the batch' // the acceptance is lost with bob
   world.input(1, { type: 'closeVerified', validUntil: asked.terms.validUntil, valid: true })
   t.equal(world.bob.toldOf('submit').length, 1, 'but the outbox has the transaction')
+  t.equal(world.bob.disk.phase, 'closing', 'and the decision is durable')
   world.heal()
   t.equal(world.alice.toldOf('submit').length, 1)
   for (const side of [0, 1] as const) {

@@ -256,3 +256,16 @@ t.test('C7: the same version with two contents, both signed', async (t) => {
   t.ok(signs(hit(world, 1, commit!)), 'the same again is acknowledged again')
   expectBreach(t, world, 1, second!, 'C7', 'another content')
 })
+
+t.test('C5: no ack of k+2 without the secret of k', async (t) => {
+  const world = live()
+  heldCommit(world)
+  world.input(0, { type: 'offer', operations: [pay(6n)] })
+  while (world.deliver(0));
+  world.alice.sent.length = 0
+  while (world.deliver(1));
+  const commit = world.alice.sent.find((message) => message.name === 'commit')
+  if (commit?.name !== 'commit' || commit.body.revocation === null) return t.fail('the secret rides on the commit')
+  const without = { ...commit.body, revocation: null }
+  expectBreach(t, world, 1, { name: 'commit', body: without }, 'C5', 'without the secret')
+})
