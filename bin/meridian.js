@@ -1,4 +1,13 @@
 #!/usr/bin/env node
-import { main } from '../dist/cli/main.js'
+import { existsSync } from 'node:fs'
 
-process.exitCode = await main(process.argv.slice(2))
+const entry = new URL('../dist/cli/main.js', import.meta.url)
+if (existsSync(entry)) {
+  // A reader that closes the pipe early (head, less) ends the program, as it ends any other.
+  process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 70))
+  const { main } = await import(entry.href)
+  process.exitCode = await main(process.argv.slice(2))
+} else {
+  process.stderr.write('meridian: not built yet. Run: npm run build\n')
+  process.exitCode = 2
+}

@@ -7,7 +7,14 @@ import { ok, type Result, refuse } from '../base/result.js'
 import type { OnFatal } from './fatal.js'
 import { causeOf } from './group-commit.js'
 import { createHighWater, type HighWater, type Mark, openHighWater } from './high-water.js'
-import { createKeystore, type KeystoreOptions, openKeystore, readPassphrase, type Secrets } from './keystore.js'
+import {
+  createKeystore,
+  type KeystoreOptions,
+  openKeystore,
+  type PassphraseSource,
+  readPassphrase,
+  type Secrets,
+} from './keystore.js'
 import { createLevelStore, type LevelStore, openLevelStore } from './level.js'
 import { sealedStore } from './sealed.js'
 
@@ -54,11 +61,11 @@ export class DataDirectory {
  */
 export async function createDirectory(
   dir: string,
-  passphraseFile: string,
+  passphraseSource: PassphraseSource,
   options: DirectoryOptions & KeystoreOptions = {},
 ): Promise<Result<DataDirectory>> {
   if (existsSync(dir) && readdirSync(dir).length > 0) return refuse('store_exists', dir)
-  const passphrase = await readPassphrase(passphraseFile)
+  const passphrase = await readPassphrase(passphraseSource)
   if (!passphrase.ok) return passphrase
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 })
@@ -76,10 +83,10 @@ export async function createDirectory(
 /** Refuses with the codes of openLevelStore, openHighWater, openKeystore and readPassphrase. */
 export async function openDirectory(
   dir: string,
-  passphraseFile: string,
+  passphraseSource: PassphraseSource,
   options: DirectoryOptions = {},
 ): Promise<Result<DataDirectory>> {
-  const passphrase = await readPassphrase(passphraseFile)
+  const passphrase = await readPassphrase(passphraseSource)
   if (!passphrase.ok) return passphrase
   const paths = inside(dir)
   const store = await openLevelStore(paths.store, options)

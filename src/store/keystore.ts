@@ -134,8 +134,13 @@ export async function openKeystore(path: string, passphrase: Uint8Array): Promis
   }
 }
 
+/** Path of a passphrase file, or the passphrase's own bytes where somebody typed it. */
+export type PassphraseSource = string | Uint8Array
+
 /** A passphrase rests in a file outside the data directory, never in argv; one line end at its end is not part of it. */
-export async function readPassphrase(path: string): Promise<Result<Uint8Array>> {
+export async function readPassphrase(source: PassphraseSource): Promise<Result<Uint8Array>> {
+  if (typeof source !== 'string') return withinLimits(source, 'typed')
+  const path = source
   if (!existsSync(path)) return refuse('passphrase_missing', path)
   let bytes: Uint8Array
   try {
@@ -146,8 +151,13 @@ export async function readPassphrase(path: string): Promise<Result<Uint8Array>> 
   let end = bytes.length
   if (bytes[end - 1] === 0x0a) end -= 1
   if (bytes[end - 1] === 0x0d) end -= 1
-  return end > 0 && end <= PASSPHRASE_BYTES_MAX ? ok(bytes.slice(0, end)) : refuse('passphrase_missing', path)
+  return withinLimits(bytes.slice(0, end), path)
 }
+
+const withinLimits = (passphrase: Uint8Array, where: string): Result<Uint8Array> =>
+  passphrase.length > 0 && passphrase.length <= PASSPHRASE_BYTES_MAX
+    ? ok(passphrase)
+    : refuse('passphrase_missing', where)
 
 const associated = (version: number, cost: number, salt: Uint8Array): Uint8Array =>
   concatBytes(u64(version), u64(cost), salt)

@@ -1,0 +1,193 @@
+/**
+ * What lies in a node's directory besides the store, and its one configuration file. Flag > environment > file > default
+ * (PRODUCT.md); an unknown key is refused with the nearest known name.
+ */
+import { existsSync, readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { utf8 } from '../base/bytes.js'
+import { MeridianError } from '../base/errors.js'
+import { decodeGenesis, type Genesis } from '../base/genesis.js'
+import { checkGenesis } from '../chain-adapter/contract/genesis.js'
+import { need } from '../chain-adapter/need.js'
+import { runCheck } from '../privacy/check.js'
+import { writeFileAtomic } from '../store/file.js'
+import { openKeystore, type PassphraseSource, readPassphrase, type Secrets } from '../store/keystore.js'
+import { type RegistrationRequest, zRegistrationRequest } from '../wallet/registration.js'
+import { UsageError } from './exit.js'
+import { nearestName } from './nearest.js'
+import { isHttpUrl } from './verb.js'
+
+export const ROLES = ['participant', 'hub', 'issuer', 'regulator'] as const
+export type Role = (typeof ROLES)[number]
+
+export const filesOf = (dir: string) => ({
+  keystore: join(dir, 'keystore'),
+  genesis: join(dir, 'genesis.cbor'),
+  config: join(dir, 'config.json'),
+  /** {account, n, keyProof}: what the issuer and `genesis` ask for. Nothing in it is secret. */
+  publicKey: join(dir, 'public.json'),
+  /** Written at every start, removed at stop: address and token of the running node. */
+  api: join(dir, 'api.json'),
+})
+
+const zPort = z.int().min(0).max(65_535)
+
+interface ConfigKey<S extends z.ZodType> {
+  readonly schema: S
+  /** Undefined where the key has to be given, or may stay away. */
+  readonly fallback: z.output<S> | undefined
+  /** Overrides the file. */
+  readonly environment: string
+  /** Purpose, unit, bounds, danger: the configuration reference is made of these. */
+  readonly text: string
+}
+
+const key = <S extends z.ZodType>(
+  environment: string,
+  schema: S,
+  fallback: z.output<S> | undefined,
+  text: string,
+): ConfigKey<S> => ({ environment, schema, fallback, text })
+
+/** Every key of config.json. */
+export const CONFIG = {
+  role: key(
+    'MERIDIAN_ROLE',
+    z.enum(ROLES),
+    undefined,
+    'What the node is: fixed by init. A hub forwards payments of others; changing the role changes no key.',
+  ),
+  ledger: key(
+    'MERIDIAN_LEDGER',
+    z.string().refine(isHttpUrl, 'an address such as http://127.0.0.1:8100'),
+    undefined,
+    'HTTP address of the ledger. What it says about state is believed (SECURITY.md): use one that you trust.',
+  ),
+  listen: key(
+    'MERIDIAN_LISTEN',
+    z.string().regex(/^[^\s/]+:\d{1,5}$/, 'host:port, such as 127.0.0.1:9735'),
+    '127.0.0.1:0',
+    'Host and port for peers; port 0 takes a free one. An address of 0.0.0.0 is reachable from everywhere.',
+  ),
+  api_port: key(
+    'MERIDIAN_API_PORT',
+    zPort,
+    0,
+    'Port of the operator API on loopback, 0 to 65535; 0 takes a free one. Whoever has its token moves the money.',
+  ),
+} as const
+export type ConfigName = keyof typeof CONFIG
+
+export type ConfigFile = { readonly [K in ConfigName]?: z.output<(typeof CONFIG)[K]['schema']> | undefined }
+export interface Config {
+  readonly role: Role
+  readonly ledger: string
+  readonly listen: string
+  readonly api_port: number
+}
+
+const NAMES = Object.keys(CONFIG) as ConfigName[]
+
+export async function writeConfig(dir: string, config: ConfigFile): Promise<void> {
+  await writeFileAtomic(filesOf(dir).config, utf8(`${JSON.stringify(config, null, 2)}\n`))
+}
+
+/**
+ * @param flags of the command line: the strongest
+ * @throws UsageError naming the key and its mend; MeridianError `keystore_missing` where `dir` is no directory of a node
+ */
+export async function readConfig(dir: string, flags: ConfigFile = {}): Promise<Config> {
+  const path = filesOf(dir).config
+  if (!existsSync(path)) throw new MeridianError('keystore_missing', `${dir} was not made by init`)
+  const file = parseFile(path, await readFile(path, 'utf8'))
+  const given = Object.fromEntries(NAMES.map((name) => [name, chosenValue(name, flags, file, path)]))
+  for (const name of ['role', 'ledger'] as const) {
+    if (given[name] === undefined) throw new UsageError(`${path} has no "${name}": write it there or give --${name}`)
+  }
+  return given as unknown as Config
+}
+
+function parseFile(path: string, text: string): Record<string, unknown> {
+  const file = z.record(z.string(), z.unknown()).safeParse(parseJson(path, text))
+  if (!file.success) throw new UsageError(`${path} is no JSON object`)
+  for (const name of Object.keys(file.data)) {
+    if (NAMES.some((known) => known === name)) continue
+    const near = nearestName(name, NAMES)
+    throw new UsageError(
+      `${path}: unknown key "${name}"${near === undefined ? `; known are ${NAMES.join(', ')}` : `, did you mean "${near}"?`}`,
+    )
+  }
+  return file.data
+}
+
+/** Flag > environment > file > default. */
+function chosenValue(name: ConfigName, flags: ConfigFile, file: Record<string, unknown>, path: string): unknown {
+  const { schema, environment, fallback } = CONFIG[name]
+  const sources = [
+    { where: `--${name}`, value: flags[name] },
+    { where: environment, value: fromEnvironment(name) },
+    { where: `${path}: "${name}"`, value: file[name] },
+  ]
+  const source = sources.find(({ value }) => value !== undefined)
+  if (source === undefined) return fallback
+  const parsed = schema.safeParse(source.value)
+  if (!parsed.success) throw new UsageError(`${source.where}: ${parsed.error.issues[0]?.message ?? 'a wrong value'}`)
+  return parsed.data
+}
+
+function fromEnvironment(name: ConfigName): string | number | undefined {
+  const text = process.env[CONFIG[name].environment]
+  return text !== undefined && CONFIG[name].schema === zPort ? Number(text) : text
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new UsageError(`${path} is no JSON`) // the parser's message quotes the file
+  }
+}
+
+/** Before anything is asked or made. @throws MeridianError `store_exists` */
+export function mustBeNew(dir: string): void {
+  if (existsSync(dir) && readdirSync(dir).length > 0) throw new MeridianError('store_exists', dir)
+}
+
+/** Bytes of a file that the command line names. @throws UsageError where it cannot be read */
+export async function readInput(path: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path))
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'failed'}`)
+  }
+}
+
+/** A genesis whose rules and key proofs hold (L1): checked once, before anybody joins. @throws MeridianError, UsageError */
+export async function readGenesis(path: string): Promise<Genesis> {
+  const genesis = need(decodeGenesis(await readInput(path)))
+  need(checkGenesis(genesis, runCheck))
+  return genesis
+}
+
+/** The genesis that `--genesis` names, else the directory's own. @throws UsageError where there is neither */
+export async function genesisOf(dir: string, flag: string | undefined): Promise<Genesis> {
+  const own = filesOf(dir).genesis
+  if (flag === undefined && !existsSync(own)) throw new UsageError(`${dir} holds no genesis.cbor: give --genesis FILE`)
+  return readGenesis(flag ?? own)
+}
+
+/** @throws UsageError */
+export async function readPublicKey(path: string): Promise<RegistrationRequest> {
+  const text = new TextDecoder().decode(await readInput(path))
+  const request = zRegistrationRequest.safeParse(parseJson(path, text))
+  if (!request.success) throw new UsageError(`${path} is no public.json of an init`)
+  return request.data
+}
+
+/** The secrets alone: a running node may hold the directory's lock. @throws MeridianError with openKeystore's codes */
+export async function readSecrets(dir: string, source: PassphraseSource): Promise<Secrets> {
+  const passphrase = need(await readPassphrase(source))
+  return need(await openKeystore(filesOf(dir).keystore, passphrase))
+}
