@@ -3,6 +3,7 @@ import t from 'tap'
 import { equalBytes } from '../../src/base/bytes.js'
 import { otherSide } from '../../src/base/channel-state.js'
 import type { ChannelMessage, ChannelMessageOf } from '../../src/base/message/channel.js'
+import { packOperations } from '../../src/channel/operation.js'
 import { revocationSecret } from '../../src/channel/revocation.js'
 import { clauseOf, heldCommit, hit, live, opened, pay, scalarOf, signs } from './mallory.js'
 
@@ -94,4 +95,16 @@ t.test('C8: a leader that lost only its outstanding commit is stopped by its own
   world.settle()
   t.equal(world.alice.state.phase, 'recovery')
   t.ok(equalBytes(world.alice.toldOf('dataLost')[0]!.newest!.state, world.bob.state.current.encoded))
+})
+
+t.test('C4: an id that was committed is never taken again, whatever reconnects lie between', async (t) => {
+  const world = live()
+  world.input(0, { type: 'offer', operations: [pay(7n)] })
+  world.settle()
+  const { id } = world.bob.toldOf('paid').at(-1)!
+  world.heal()
+  const operations = packOperations([{ id, from: 0, body: pay(7n) }])
+  hit(world, 1, { name: 'propose', body: { channel: opened.terms.channel, operations } })
+  t.equal(world.bob.state.pending.length, 0)
+  t.equal(world.bob.state.phase, 'open', 'a repetition is no breach')
 })
