@@ -32,7 +32,7 @@ export type Applied =
 /**
  * Applies one decoded transaction.
  * @param at height of the block it is in, and its time in seconds (unused where genesis names a clock)
- * @param verify the verdict on a proof; pure, so it may have been computed ahead (see checksOf)
+ * @param verify the verdict on a proof; pure, so it may have been computed ahead; the engine learns what is asked by applying with all proofs assumed
  */
 export function apply(
   view: StateView,
@@ -45,12 +45,6 @@ export function apply(
   if (!prepared.ok) return prepared
   const { checks, writes } = prepared.value
   return checks.every(verify) ? { ok: true, writes } : refuse('bad_proof')
-}
-
-/** The proofs that `apply` asks for on this view; none where it refuses before it comes to them. */
-export function checksOf(view: StateView, genesis: Genesis, tx: Transaction, at: LedgerTime): readonly ProofCheck[] {
-  const prepared = prepare(view, genesis, tx, at)
-  return prepared.ok ? prepared.value.checks : []
 }
 
 interface Prepared {
