@@ -46,6 +46,12 @@ t.test('C8: false words at reestablish', async (t) => {
       behind.some((effect) => effect.type === 'send' && effect.message.name === 'newest'),
       'who is behind gets the proof',
     )
+    const lost = { version: version + 1, received: version + 1, secret: revocationSecret(seed, version) }
+    const other = live()
+    other.cut()
+    other.parties[victim].input({ type: 'connected' })
+    t.match(hit(other, victim, word(lost)), [{ type: 'dataLost', newest: null }], 'our own unrevoked secret is proof')
+    t.equal(other.parties[victim].state.phase, 'recovery')
     again()
     t.equal(clauseOf(hit(world, victim, word({ secret: new Uint8Array(32) }))), 'C8', 'a secret that is not ours')
     t.ok(peer !== victim)
