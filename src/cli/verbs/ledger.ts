@@ -6,7 +6,7 @@ import { SYSTEM_CLOCK } from '../../chain-adapter/embedded/clock.js'
 import { Ledger } from '../../chain-adapter/embedded/ledger.js'
 import { serveLedger } from '../../chain-adapter/embedded/server.js'
 import { need } from '../../chain-adapter/need.js'
-import { genesisOf, readSecrets } from '../directory.js'
+import { filesOf, readGenesis, readSecrets } from '../directory.js'
 import { UsageError } from '../exit.js'
 import type { Output } from '../output.js'
 import { passphraseFor } from '../passphrase.js'
@@ -40,7 +40,7 @@ export const ledgerVerb = (): Command =>
 async function serve(options: LedgerOptions): Promise<void> {
   const { dir, host, port, blockMs, verifiers, manualClock = false } = options
   const out = outputOf(options)
-  const genesis = await genesisOf(dir, undefined)
+  const genesis = await readGenesis(filesOf(dir).genesis)
   if (manualClock && !genesis.test) throw new UsageError('--manual-clock is for test ledgers alone')
   const { signingKey: headKey } = await readSecrets(dir, await passphraseFor(options))
   const clock = manualClock
