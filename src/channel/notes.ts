@@ -6,7 +6,7 @@
 import { equalBytes } from '../base/bytes.js'
 import { curve, type Scalar } from '../base/curve/index.js'
 import { keyOf } from './operation.js'
-import { findLock, isDead, isWon } from './predicate.js'
+import { findLock, isDead, isWon, lockFrom } from './predicate.js'
 import { emit, headContentHas, type Turn, update } from './turn.js'
 import type { Lock, LockNote, LockRef } from './types.js'
 
@@ -16,6 +16,12 @@ export function setNote(turn: Turn, lock: Lock, patch: Omit<Partial<LockNote>, '
   const notes = new Map(turn.state.notes)
   notes.set(keyOf(lock), { ...notes.get(keyOf(lock)), ...patch, lock })
   update(turn, { notes })
+}
+
+/** A lock that never came in has nothing noted. */
+export function dropNote(turn: Turn, lock: LockRef): undefined {
+  const notes = new Map(turn.state.notes)
+  if (notes.delete(keyOf(lock))) update(turn, { notes })
 }
 
 /** A checked scalar of a lock of ours or the peer's; told once when it is an outgoing one's. */
@@ -50,6 +56,7 @@ export function giveBack(turn: Turn, ref: LockRef, reason: Uint8Array): undefine
 /** L8 as our view shows it: won locks become claims, dead ones of ours releases, late scalars reveals. */
 export function readLedger(turn: Turn): undefined {
   for (const lock of turn.state.current.content.locks) readLock(turn, lock)
+  readUnderWay(turn)
   for (const note of turn.state.notes.values()) revealLate(turn, note)
   forgetRefusals(turn)
 }
@@ -72,6 +79,20 @@ function readLock(turn: Turn, lock: Lock): undefined {
   if (note?.deadTold === true || !headContentHas(turn.state, lock)) return
   setNote(turn, lock, { release: new Uint8Array(), deadTold: true })
   emit(turn, { type: 'lockDead', lock })
+}
+
+/**
+ * C12: a lock of ours in a proposal or commit that has left is live against us. The peer may reveal its scalar, stay
+ * away until upstream is dead, and take the lock in then: so its reveal counts at once (R3).
+ */
+function readUnderWay(turn: Turn): undefined {
+  const { state, context, env } = turn
+  for (const { body, from, id } of [...(state.outstanding?.operations ?? []), ...state.pending]) {
+    const seen = body.kind === 'lock' && from === context.side ? env.revealed(body.point) : undefined
+    if (seen === undefined || body.kind !== 'lock') continue
+    const lock = lockFrom(context, from, id, body)
+    if (isWon(env, lock)) learnScalar(turn, lock, seen.scalar)
+  }
 }
 
 /** C10: not irrevocably claimed by expiry minus margin: the scalar goes to the ledger and binds every version. */

@@ -123,6 +123,12 @@ function withoutLock(content: Content, ref: LockRef, to: (lock: Lock) => Side): 
   return { ...content, balances: moved(content, to(lock), lock.amount), locks }
 }
 
+/** The lock that a `lock` operation makes. */
+export function lockFrom(context: Context, from: Side, id: number, body: Body<'lock'>): Lock {
+  const fields = { id, from, amount: body.amount, point: body.point, expiry: body.expiry }
+  return { ...fields, commitment: lockCommitment(context, fields) }
+}
+
 /** The content after an operation that `canApply` allowed. */
 export function apply(context: Context, content: Content, operation: Operation): Content {
   const { body, from, id } = operation
@@ -132,9 +138,8 @@ export function apply(context: Context, content: Content, operation: Operation):
       return { ...paid, balances: moved(paid, otherSide(from), body.amount) }
     }
     case 'lock': {
-      const fields = { id, from, amount: body.amount, point: body.point, expiry: body.expiry }
-      const lock: Lock = { ...fields, commitment: lockCommitment(context, fields) }
-      return { ...content, balances: moved(content, from, -body.amount), locks: [...content.locks, lock] }
+      const locks = [...content.locks, lockFrom(context, from, id, body)]
+      return { ...content, balances: moved(content, from, -body.amount), locks }
     }
     case 'claim':
       return withoutLock(content, body.lock, (lock) => otherSide(lock.from))

@@ -5,7 +5,7 @@ import { isErrorCode } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { ChannelMessageOf } from '../base/message/channel.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { learnScalar, noteOf, opensLock, setNote } from './notes.js'
+import { dropNote, learnScalar, noteOf, opensLock, setNote } from './notes.js'
 import { inMessages, keyOf, packOperation, packOperations, unpackOperations } from './operation.js'
 import { canApply, findLock, isWon, limitsFor } from './predicate.js'
 import {
@@ -188,6 +188,7 @@ export function dropProposal(turn: Turn, operation: Operation, code: string): un
 export function refused(turn: Turn, operation: Operation, code: string): undefined {
   const { body } = operation
   if (body.kind === 'pay' || body.kind === 'lock') {
+    dropNote(turn, operation)
     return emit(turn, { type: 'offerRefused', operation, code: isErrorCode(code) ? code : 'unknown' })
   }
   const note = noteOf(turn, body.lock)

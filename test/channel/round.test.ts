@@ -3,6 +3,7 @@ import type { Amount } from '../../src/base/amount.js'
 import { equalBytes, u64 } from '../../src/base/bytes.js'
 import { curve, type Scalar } from '../../src/base/curve/index.js'
 import { prfScalar } from '../../src/base/digest.js'
+import { idText } from '../../src/base/ids.js'
 import { contentTotal, openSealed } from '../../src/channel/content.js'
 import type { Effect, OfferBody } from '../../src/channel/types.js'
 import { decrypt, parseCiphertext } from '../../src/privacy/paillier.js'
@@ -236,6 +237,38 @@ t.test('C12, L8: a dead lock is told while the peer is away and taken back when 
       [payer],
     )
     t.same(balances(world.alice), [1_000_000n, 500_000n])
+  }
+})
+
+t.test('C12, R3: a reveal counts while the lock is only in a proposal or commit that has left', async (t) => {
+  for (const [side, where] of [
+    [0, 'the leader’s commit, not acknowledged'],
+    [1, 'the follower’s proposal, not committed'],
+  ] as const) {
+    const world = live()
+    const me = world.parties[side]
+    const [effect] = world.input(side, { type: 'offer', operations: [lock(700n, 7, world.ledger.time + 100)] })
+    t.ok(effect)
+    world.cut()
+    t.equal(me.state.current.content.locks.length, 0, where)
+    const point = curve.multiplyBase(scalarOf(7))
+    world.ledger.revealed.set(idText(point), { scalar: scalarOf(7), time: world.ledger.time })
+    world.tick(1)
+    t.same(
+      me.toldOf('lockClaimed').map(({ scalar }) => scalar),
+      [scalarOf(7)],
+      `${where}: upstream hears of it while the peer is away`,
+    )
+    me.restart()
+    t.equal(me.state.notes.size, 1, 'durable')
+    world.tick(500) // upstream would be dead by now; here it stands, won
+    world.heal()
+    world.tick(1)
+    world.settle()
+    t.equal(me.toldOf('lockClaimed').length, 1, 'told once')
+    t.equal(me.state.notes.size, 0, side === 0 ? 'taken in, claimed and out' : 'void: nothing is left of it')
+    t.equal(me.toldOf('lockSettled').length, side === 0 ? 1 : 0)
+    t.equal(me.state.phase, 'open')
   }
 })
 
