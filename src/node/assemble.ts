@@ -2,16 +2,15 @@
 
 import type { Digest } from '../base/bytes.js'
 import { curve, type Signature } from '../base/curve/index.js'
-import { unreachable } from '../base/errors.js'
-import { idText } from '../base/ids.js'
+import type { AccountId } from '../base/ids.js'
 import type { OpeningEnv } from '../channel/opening.js'
 import type { ChannelPolicy } from '../channel/types.js'
 import { Outbox } from '../store/outbox.js'
-import { openAccountKeys } from '../wallet/keys.js'
+import { type AccountKeys, openAccountKeys } from '../wallet/keys.js'
 import { Wallet } from '../wallet/wallet.js'
 import { ChainWatch, revealedIn } from './chain-watch.js'
 import { ChannelBook } from './channel-book.js'
-import { Channels, type Surroundings, type WorkEffect } from './channels.js'
+import { Channels, type Surroundings } from './channels.js'
 import { Conversation } from './conversation.js'
 import { Desk } from './desk.js'
 import { Engine } from './engine.js'
@@ -28,6 +27,7 @@ import { Policies } from './policies.js'
 import type { RouterParts } from './router-parts.js'
 import { Waiters } from './waiters.js'
 import { WorkerDesk } from './worker-desk.js'
+import { runWork, type WorkParts } from './worker-effects.js'
 
 export interface NodeParts {
   readonly wallet: Wallet
@@ -51,8 +51,24 @@ export interface NodeParts {
 /** Seconds for which a signed close stays valid on the ledger (L6). */
 const CLOSE_VALID_S = 3_600
 
-export async function assemble(options: NodeOptions): Promise<NodeParts> {
-  const { directory, chain, pool, config, logger } = options
+interface Foundation {
+  readonly keys: AccountKeys
+  readonly wallet: Wallet
+  readonly engine: Engine
+  readonly ledgerDesk: LedgerDesk
+  readonly workerDesk: WorkerDesk
+  readonly events: EventLog
+}
+
+/** What exists only once everything else does: reached through here, never before `Node.start`. */
+interface Late {
+  desk: Desk
+  peers: Peers
+  watch: ChainWatch
+  conversation: Conversation
+}
+
+async function found({ directory, chain, pool, logger }: NodeOptions): Promise<Foundation> {
   const { store, secrets } = directory
   const keys = await openAccountKeys(secrets, chain.genesis.keyBits, pool)
   const wallet = await Wallet.open({ chain, pool, store, keys, seed: secrets.walletSeed })
@@ -64,30 +80,47 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
     },
     () => outbox.takeDone(),
   )
-  const ledgerDesk = new LedgerDesk(chain, outbox, keys.signing, logger)
-  const workerDesk = new WorkerDesk(chain, pool, keys, secrets.channelSeed)
-  const events = new EventLog(store)
-  const ends = new Waiters()
-  const now = () => Math.floor(Date.now() / 1_000)
+  return {
+    keys,
+    wallet,
+    engine,
+    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger),
+    workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed),
+    events: new EventLog(store),
+  }
+}
 
-  const surroundings: Surroundings = {
-    desk: (tx, channel, effect) => desk.handle(tx, channel, effect),
+const surround = (
+  { logger }: NodeOptions,
+  { ledgerDesk, engine, workerDesk }: Foundation,
+  late: Late,
+  channels: () => Channels,
+): Surroundings => {
+  const parts = (): WorkParts => ({
+    channels: channels(),
+    workerDesk,
+    logger,
+    broken: (channel, clause) => engine.do((tx) => late.conversation.broken(tx, channel, clause)),
+  })
+  return {
+    desk: (tx, channel, effect) => late.desk.handle(tx, channel, effect),
     ledger: (tx, channel, effect) => {
       if (effect.type === 'submit') ledgerDesk.submit(tx, effect.transaction)
       else ledgerDesk.reveal(tx, effect.scalar)
       logger.info(`channel.${effect.type}`, { channel: channel.text })
     },
-    work: (channel, effect) => work(channel, effect),
-    send: (peer, message) => void peers.send(peer, message),
+    work: (channel, effect) => runWork(parts(), channel, effect),
+    send: (peer, message) => void late.peers.send(peer, message),
     stopped: (channel, error) => logger.warn('channel.stopped', { channel: channel.text, clause: error.clause }),
-    view: () => watch.view,
+    view: () => late.watch.view,
     revealed: revealedIn,
-    now,
+    now: () => Math.floor(Date.now() / 1_000),
   }
-  const channels = new Channels(engine, surroundings)
-  const channelPolicy: ChannelPolicy = { margin: config.margin, closeValid: CLOSE_VALID_S }
-  const book = new ChannelBook(channels, secrets.channelSeed, channelPolicy)
-  await book.load(directory, keys.account)
+}
+
+/** The routing half: what forwards, pays and is paid. */
+function route({ chain, directory, config }: NodeOptions, base: Foundation, late: Late, channels: Channels) {
+  const { keys, engine, events } = base
   const policies = new Policies(engine, channels, config.policy)
   const router: RouterParts = {
     chain,
@@ -95,108 +128,80 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
     events,
     account: keys.account,
     key: keys.signing,
-    seed: secrets.walletSeed,
+    seed: directory.secrets.walletSeed,
     forwarding: config.forwarding,
     bounds: config.bounds,
-    view: () => watch.view,
-    ledgerFresh: () => watch.age <= config.ledgerAgeMax,
+    view: () => late.watch.view,
+    ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
     policyOf: (channel) => policies.of(channel),
   }
-  const invoices = new Invoices(router, engine, store, () => policies.hints(), config.finalDelta)
+  const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
   const obligations = new Obligations(router, invoices)
   const payments = new Payments(router, engine, config.bounds.far)
-  const desk = new Desk(obligations, payments, events, () => watch.view.time)
-  const openingEnv = (): OpeningEnv => ({
-    ledger: chain.ledger,
-    amountBits: chain.genesis.amountBits,
-    windowMin: chain.genesis.windowMin,
-    windowMax: chain.genesis.windowMax,
+  const desk = new Desk(obligations, payments, events, () => late.watch.view.time)
+  return { policies, invoices, obligations, payments, desk }
+}
+
+const openingEnv = ({ chain, directory }: NodeOptions, { keys }: Foundation, late: Late, policy: ChannelPolicy) => {
+  const { genesis, ledger } = chain
+  return (): OpeningEnv => ({
+    ledger,
+    amountBits: genesis.amountBits,
+    windowMin: genesis.windowMin,
+    windowMax: genesis.windowMax,
     self: { account: keys.account, n: keys.paillier.n },
-    seed: secrets.channelSeed,
-    view: watch.view,
-    policy: channelPolicy,
+    seed: directory.secrets.channelSeed,
+    view: late.watch.view,
+    policy,
     signAccount: (digest): Signature => curve.sign(digest as Digest, keys.signing),
   })
-  const openings: Openings = new Openings({
-    wallet,
-    chain,
+}
+
+export async function assemble(options: NodeOptions): Promise<NodeParts> {
+  const { directory, chain, config, logger } = options
+  const base = await found(options)
+  const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
+  const late = {} as Late
+  const channels: Channels = new Channels(
     engine,
-    book,
+    surround(options, base, late, () => channels),
+  )
+  const channelPolicy: ChannelPolicy = { margin: config.margin, closeValid: CLOSE_VALID_S }
+  const book = new ChannelBook(channels, directory.secrets.channelSeed, channelPolicy)
+  await book.load(directory, keys.account)
+  const routing = route(options, base, late, channels)
+  const { policies } = routing
+  const reach = {
+    send: (...[peer, message]: Parameters<Peers['send']>) => void late.peers.send(peer, message),
+    isConnected: (peer: AccountId) => late.peers.isConnected(peer),
+  }
+  const env = openingEnv(options, base, late, channelPolicy)
+  const shared = { engine, book, chain, logger, ...reach }
+  const openings = new Openings({
+    ...shared,
+    wallet,
     ledgerDesk,
     workerDesk,
-    logger,
-    env: openingEnv,
+    env,
     limits: config.limits,
     openPolicy: () => config.open,
-    isConnected: (peer) => peers.isConnected(peer),
-    send: (peer, message) => void peers.send(peer, message),
   })
-  const conversation: Conversation = new Conversation({
-    engine,
+  const ends = new Waiters()
+  const announced = () => config.announce ?? late.peers.listening
+  const { forwarding } = config
+  const conversation = new Conversation({
+    ...shared,
     channels,
-    book,
-    chain,
     openings,
     policies,
     events,
     ends,
-    logger,
-    forwarding: config.forwarding,
-    announced: () => config.announce ?? peers.listening,
-    send: (peer, message) => void peers.send(peer, message),
-    isConnected: (peer) => peers.isConnected(peer),
+    forwarding,
+    announced,
   })
-  const peers: Peers = new Peers({ key: keys.signing, ledger: chain.ledger, logger, handlers: conversation })
-  const watch: ChainWatch = new ChainWatch(chain, engine, channels, conversation, logger, await chain.now())
-
-  /** Answers come back as inputs. A worker that refuses (busy, closing) is asked again by the next connection or view. */
-  function work(channel: LiveChannel, effect: WorkEffect): void {
-    const failed = (error: unknown): void =>
-      logger.warn('channel.work_failed', {
-        channel: channel.text,
-        work: effect.type,
-        error: error instanceof Error ? error.name : 'unknown',
-      })
-    switch (effect.type) {
-      case 'prepareRandomizer': {
-        const { version } = effect
-        workerDesk
-          .randomizer(channel.context.terms, version)
-          .then((randomizer) => channels.input(channel, { type: 'randomizerReady', version, randomizer }))
-          .catch(failed)
-        return
-      }
-      case 'proveClose':
-        workerDesk
-          .proveClose(channel, effect.terms)
-          .then((proof) => channels.input(channel, { type: 'closeProved', proof }))
-          .catch(failed)
-        return
-      case 'verifyClose': {
-        const { validUntil } = effect.terms
-        workerDesk
-          .verifyClose(channel, effect.terms, effect.proof)
-          .then((valid) => channels.input(channel, { type: 'closeVerified', validUntil, valid }))
-          .catch(failed)
-        return
-      }
-      case 'channelReady':
-      case 'shuttingDown':
-        logger.info(`channel.${effect.type}`, { channel: channel.text, peer: idText(channel.peer) })
-        return
-      case 'breached':
-        logger.warn('channel.breached', { channel: channel.text, clause: effect.clause })
-        engine.do((tx) => conversation.broken(tx, channel, effect.clause))
-        return
-      case 'dataLost':
-        logger.warn('channel.data_lost', { channel: channel.text })
-        engine.do((tx) => conversation.broken(tx, channel, 'C8'))
-        return
-      default:
-        unreachable(effect)
-    }
-  }
-
+  const peers = new Peers({ key: keys.signing, ledger: chain.ledger, logger, handlers: conversation })
+  const watch = new ChainWatch(chain, engine, channels, conversation, logger, await chain.now())
+  Object.assign(late, { desk: routing.desk, peers, watch, conversation } satisfies Late)
   return {
     wallet,
     engine,
@@ -204,10 +209,7 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
     book,
     events,
     ledgerDesk,
-    obligations,
-    payments,
-    invoices,
-    policies,
+    ...routing,
     openings,
     peers,
     watch,
