@@ -62,7 +62,7 @@ t.test('the lengths at the edges of segments, the empty record among them', (t) 
   t.end()
 })
 
-t.test('property: any content of any length', (t) => {
+t.test('property: every content of every length', (t) => {
   const lengths = fc.oneof(fc.constantFrom(0, 1, size - 1, size, size + 1, 2 * size), fc.nat({ max: 3 * size }))
   const fill = fc.oneof(fc.constant(0), fc.constant(255), fc.nat({ max: 255 }))
   fc.assert(
