@@ -35,6 +35,9 @@ export const LIMITS = {
   reveal_quota_per_block: 512,
   /** P4: ciphertext-commitment pairs in one Link. */
   link_pairs: 16,
+  /** L5: ledger seconds for which a peer's opening may stay open, and how many of one peer's, signed, may wait for the ledger. */
+  opening_valid_s: 3_600,
+  openings_unfunded: 4,
   /** C5: a round's bound in count and bytes of its packed operations. */
   round_operations: 1_024,
   round_bytes: 160_000,
@@ -105,8 +108,18 @@ export const LIMITS = {
   address_characters: 256,
   route_hops: 20,
   receipt_bytes: 8_192,
+  /** Operator API: a request's body, connections, event streams, one page of events or invoices, a client's largest answer. */
+  api_body_bytes: 65_536,
+  api_connections: 256,
+  api_streams: 32,
+  api_page: 1_000,
+  api_answer_bytes: 16_777_216,
+  /** Operator API: longest `Prefer: wait`, silence of a stream before a heartbeat, time given to requests at a stop. */
+  api_wait_s: 60,
+  api_heartbeat_ms: 15_000,
+  api_drain_ms: 5_000,
   /** R5: an idempotency key. */
-  key_characters: 128,
+  key_characters: 255,
   /** R5: a hop that raises its price at every attempt must not keep a payer trying. */
   payment_attempts: 16,
 } as const

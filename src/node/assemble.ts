@@ -185,6 +185,7 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
     env,
     limits: config.limits,
     openPolicy: () => config.open,
+    ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
   const ends = new Waiters()
   const announced = () => config.announce ?? late.peers.listening

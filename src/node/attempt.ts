@@ -82,6 +82,11 @@ export class Attempt {
     for (const effect of effects) this.#run(effect)
   }
 
+  /** The node stops. A half that has left binds only until `available` moves on; a channel that was signed is stored. */
+  abandon(): void {
+    this.#end(refuse('unavailable', 'stopping'))
+  }
+
   funded(channel: ChannelId): void {
     if (this.#channel !== undefined && equalBytes(this.#channel, channel)) this.#end(ok(channel))
   }

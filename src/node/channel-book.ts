@@ -2,7 +2,7 @@
 import { equalBytes, readU64, u64, utf8 } from '../base/bytes.js'
 import type { Side } from '../base/channel-state.js'
 import { InvariantError } from '../base/errors.js'
-import type { ChannelId } from '../base/ids.js'
+import type { AccountId, ChannelId } from '../base/ids.js'
 import { channelKeys, createContext } from '../channel/keys.js'
 import { decodeTerms, encodeTerms } from '../channel/terms.js'
 import type { Channel, ChannelPolicy, Context, Terms } from '../channel/types.js'
@@ -68,6 +68,12 @@ export class ChannelBook {
   validUntil(tx: Pick<Tx, 'get'>, channel: ChannelId): number {
     const row = tx.get(fundingKey(channel))
     return row === undefined ? 0 : (readU64(row) ?? 0)
+  }
+
+  /** Channels that were signed with this peer and that the ledger does not have yet. */
+  unfunded(peer: AccountId): number {
+    return this.channels.all().filter((channel) => channel.state.phase === 'funding' && equalBytes(channel.peer, peer))
+      .length
   }
 
   /** An opening that can no longer be accepted: nothing was locked, nothing is owed. */

@@ -4,6 +4,7 @@
  * runs after that batch's sync and the high-water file's, strictly in order. Nothing can leave before it is durable,
  * because there is no other way out.
  */
+import { MeridianError } from '../base/errors.js'
 import type { ChannelId } from '../base/ids.js'
 import type { Batch, Row, Store } from '../base/ports/store.js'
 import type { Mark } from '../store/high-water.js'
@@ -46,6 +47,7 @@ export class Engine {
   #open = new Group()
   #syncing: Group | undefined
   #scheduled = false
+  #closed = false
   #idle: (() => void)[] = []
 
   constructor(
@@ -56,15 +58,20 @@ export class Engine {
     private readonly takeDone: () => readonly Uint8Array[] = () => [],
   ) {}
 
-  /** Runs the work now. @returns its result; `durable` resolves when all that it wrote is synced. */
+  /**
+   * Runs the work now. @returns its result; `durable` resolves when all that it wrote is synced.
+   * @throws MeridianError `unavailable` once closed
+   */
   run<T>(work: (tx: Tx) => T): { readonly value: T; readonly durable: Promise<void> } {
+    if (this.#closed) throw new MeridianError('unavailable', 'stopping')
     const value = work(this.#tx)
     const group = this.#open
     return { value, durable: new Promise((resolve) => this.#wait(group, resolve)) }
   }
 
-  /** As `run`, where nobody waits. */
+  /** As `run`, where nobody waits. What comes too late was never heard: nothing changes, nothing leaves. */
   do(work: (tx: Tx) => void): void {
+    if (this.#closed) return
     work(this.#tx)
     this.#schedule()
   }
@@ -75,10 +82,12 @@ export class Engine {
     return row === undefined ? this.disk.store.get(key) : row.value
   }
 
-  /** Resolves when nothing is waiting to be written or run. */
-  async drained(): Promise<void> {
-    if (this.#open.empty && this.#syncing === undefined) return
-    await new Promise<void>((resolve) => this.#idle.push(resolve))
+  /** Resolves when nothing is waiting to be written or run. From then on no work is taken: the disk may be closed. */
+  async close(): Promise<void> {
+    if (!this.#open.empty || this.#syncing !== undefined) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve))
+    }
+    this.#closed = true
   }
 
   readonly #tx: Tx = {
@@ -117,8 +126,10 @@ export class Engine {
     this.#syncing = undefined
     for (const effect of group.effects) effect()
     for (const resolve of group.waiting) resolve()
-    if (this.#open.empty) for (const resolve of this.#idle.splice(0)) resolve()
-    else this.#schedule()
+    if (this.#open.empty) {
+      if (this.#idle.length > 0) this.#closed = true
+      for (const resolve of this.#idle.splice(0)) resolve()
+    } else this.#schedule()
   }
 
   #batchOf(group: Group): { readonly batch: Batch; readonly marks: readonly (readonly [ChannelId, Mark])[] } {

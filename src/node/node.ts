@@ -107,11 +107,14 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const { peers, watch, ledgerDesk, engine } = this.parts
+    const { peers, watch, ledgerDesk, engine, openings, payments, ends } = this.parts
+    openings.close()
+    ends.close()
+    payments.close()
     await peers.close()
     ledgerDesk.close()
     await watch.stop()
-    await engine.drained()
+    await engine.close()
   }
 
   status() {

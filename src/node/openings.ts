@@ -8,6 +8,7 @@ import type { Amount } from '../base/amount.js'
 import { bytesToHex, equalBytes } from '../base/bytes.js'
 import type { ErrorCode } from '../base/errors.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
+import { LIMITS } from '../base/limits.js'
 import type { OpeningMessage } from '../base/message/opening.js'
 import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
 import { type Result, refuse } from '../base/result.js'
@@ -33,6 +34,8 @@ export interface OpeningsOptions extends AttemptParts {
   readonly logger: Logger
   readonly env: () => OpeningEnv
   readonly isConnected: (peer: AccountId) => boolean
+  /** A1: the view is younger than `ledger_age_max_s`. */
+  readonly ledgerFresh: () => boolean
 }
 
 export interface OpenWish {
@@ -51,6 +54,9 @@ const VALID_S = 600
 
 export class Openings {
   readonly #attempts = new Map<string, Attempt>()
+  /** Peers whose request is being looked at: one of each at a time, from its first message on. */
+  readonly #asking = new Set<string>()
+  #closed = false
 
   constructor(private readonly options: OpeningsOptions) {}
 
@@ -58,6 +64,7 @@ export class Openings {
   open(wish: OpenWish): Promise<Result<ChannelId>> {
     const { wallet, chain, env, limits, isConnected } = this.options
     return wallet.exclusive(async () => {
+      if (this.#closed) return refuse('unavailable', 'stopping')
       if (!isConnected(wish.peer)) return refuse('channel_offline')
       const { value: peer } = await chain.account(wish.peer)
       if (peer === undefined) return refuse('unknown_account')
@@ -86,10 +93,14 @@ export class Openings {
     if (known !== undefined) {
       if (equalBytes(known.peer.account, from)) known.input({ type: 'openingReceived', message })
     } else if (message.name === 'openChannel') {
-      const live = [...this.#attempts.values()].some((attempt) => equalBytes(attempt.peer.account, from))
-      if (live || this.#attempts.size >= ATTEMPTS_MAX) this.#deny(from, message.body.attempt, 'busy')
-      else void this.#answer(from, message.body).catch((error) => this.#failed(error))
+      void this.#answerOne(from, message.body)
     }
+  }
+
+  /** The node stops: nothing new, and what runs ends here. */
+  close(): void {
+    this.#closed = true
+    for (const attempt of this.#attempts.values()) attempt.abandon()
   }
 
   /** The ledger's time moved. */
@@ -108,19 +119,44 @@ export class Openings {
     for (const attempt of this.#attempts.values()) attempt.funded(channel)
   }
 
+  async #answerOne(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
+    const peer = idText(from)
+    const live = [...this.#attempts.values()].some((attempt) => equalBytes(attempt.peer.account, from))
+    const full = this.#attempts.size + this.#asking.size >= ATTEMPTS_MAX
+    if (this.#closed || live || full || this.#asking.has(peer)) return this.#deny(from, body.attempt, 'busy')
+    this.#asking.add(peer)
+    try {
+      await this.#answer(from, body)
+    } catch (error) {
+      this.#failed(error)
+    } finally {
+      this.#asking.delete(peer)
+    }
+  }
+
+  /** R7, and what a peer could pile up here. Undefined where the opening is granted. */
+  #refusal(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): ErrorCode | undefined {
+    const { openPolicy, ledgerFresh, book, env } = this.options
+    const { enabled, depositMin, shareMax } = openPolicy()
+    if (!enabled || body.deposit.amount < depositMin || body.share > shareMax) return 'open_not_allowed'
+    if (!ledgerFresh()) return 'unavailable' // A1
+    if (body.validUntil > env().view.time + LIMITS.opening_valid_s) return 'open_terms'
+    return book.unfunded(from) < LIMITS.openings_unfunded ? undefined : 'busy'
+  }
+
   /** The peer's part: policy first, then the wallet where a share is asked for. */
   async #answer(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
-    const { chain, env, openPolicy, wallet, limits } = this.options
+    const { chain, env, wallet, limits } = this.options
     const name = bytesToHex(body.attempt)
     const { value: peer } = await chain.account(from)
-    if (peer === undefined || this.#attempts.has(name)) return
+    if (peer === undefined) return this.#deny(from, body.attempt, 'unknown_account')
+    if (this.#closed || this.#attempts.has(name)) return
     const attempt = this.#begin(body.attempt, peer)
     attempt.take(receiveOpening(body, { account: peer.account, n: peer.n }, env()))
-    const policy = openPolicy()
-    const granted = policy.enabled && body.deposit.amount >= policy.depositMin && body.share <= policy.shareMax
-    if (!granted) attempt.input({ type: 'openDenied', code: 'open_not_allowed' })
+    const refusal = this.#refusal(from, body)
+    if (refusal !== undefined) attempt.input({ type: 'openDenied', code: refusal })
     const salt = new Uint8Array(randomBytes(32))
-    if (body.share === 0n || !granted) {
+    if (body.share === 0n || refusal !== undefined) {
       attempt.input({ type: 'openAllowed', limits, salt })
       await this.#finish(attempt)
       return
@@ -136,9 +172,9 @@ export class Openings {
       )
       const outcome = await this.#finish(attempt)
       // L5: staleness only refuses: moving `available` on takes back a half that the ledger has not seen.
-      if (!outcome.ok && attempt.gaveHalf) await wallet.voidHalf()
+      if (!outcome.ok && attempt.gaveHalf && !this.#closed) await wallet.voidHalf()
     })
-    this.#attempts.delete(name)
+    this.#attempts.delete(name) // also where it ended before the wallet was free
   }
 
   #begin(name: Uint8Array, peer: AccountView, key?: string): Attempt {

@@ -91,6 +91,11 @@ export class Payments {
     return this.view(key)
   }
 
+  /** Nobody waits any longer. */
+  close(): void {
+    this.#waiting.close()
+  }
+
   async list(store: Store, limit: number): Promise<PaymentView[]> {
     const views: PaymentView[] = []
     for await (const { value } of store.range({ ...tableRange('payment'), limit })) views.push(viewOf(read(value)))

@@ -37,6 +37,7 @@ export class Peers {
   readonly #failures = new Map<string, ErrorCode>()
   readonly #waiters = new Waiters()
   #listener: Listener | undefined
+  #closed = false
 
   constructor(options: PeersOptions) {
     this.#options = options
@@ -111,6 +112,8 @@ export class Peers {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
+    this.#waiters.close()
     for (const { dialer } of this.#dialers.values()) dialer.close()
     for (const peer of this.#connected.values()) peer.close()
     await this.#listener?.close()
@@ -119,7 +122,8 @@ export class Peers {
   #meet(session: Session): void {
     const { ledger, logger } = this.#options
     void negotiate({ session, ledger, codec: nodeCodec }).then((met) => {
-      if (met.ok) this.#join(met.value)
+      if (met.ok && this.#closed) met.value.close()
+      else if (met.ok) this.#join(met.value)
       else logger.info('peer.refused', { peer: idText(session.peer), code: met.error.code })
     })
   }

@@ -48,10 +48,15 @@ const compareAmounts = (a: Amount, b: Amount): number => (a < b ? -1 : a > b ? 1
 /** R1: no point is offered that somebody could already open, or that a lock of ours has. */
 export function pointUse(parts: RouterParts, tx: Tx, point: Point): 'free' | 'live' | 'revealed' {
   if (revealedIn(tx, point) !== undefined) return 'revealed'
+  const isThis = (lock: { readonly point: Point }): boolean => equalBytes(lock.point, point)
+  // C12: what is only proposed, or in a commit under way, is as live as what is in.
   const live = parts.channels
     .all()
-    .some(({ state }) =>
-      (state.outstanding ?? state.current).content.locks.some((lock) => equalBytes(lock.point, point)),
+    .some(
+      ({ state: { current, outstanding, pending } }) =>
+        current.content.locks.some(isThis) ||
+        outstanding?.content.locks.some(isThis) === true ||
+        pending.some(({ body }) => body.kind === 'lock' && isThis(body)),
     )
   return live ? 'live' : 'free'
 }
