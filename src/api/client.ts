@@ -1,0 +1,184 @@
+/**
+ * A node's API as a program calls it: the command line and the demo. Every write takes an idempotency key and may be
+ * repeated with it: it acts once. What fails is a MeridianError with the server's code; `unavailable` means that the
+ * outcome is not known or nothing began, and that the same call with the same key asks again.
+ */
+import type { z } from 'zod'
+import type { Amount } from '../base/amount.js'
+import { MeridianError } from '../base/errors.js'
+import { LIMITS } from '../base/limits.js'
+import type { RegistrationRequest } from '../wallet/registration.js'
+import {
+  zAccountJson,
+  zAdmissionJson,
+  zChannelJson,
+  zChannelOpenedJson,
+  zChannelsJson,
+  zClosedJson,
+  zConnectedJson,
+  zEventsJson,
+  zInvoiceJson,
+  zInvoicesJson,
+  zNodeJson,
+  zPaymentJson,
+  zPaymentsJson,
+  zPeersJson,
+  zPolicyJson,
+  zQuoteJson,
+  zReceiptJson,
+  zRegisteredJson,
+  zRegistrationJson,
+} from './answers.js'
+import { readApiFile } from './api-file.js'
+import { type ApiEvent, followEvents } from './event-stream.js'
+import { readProblem } from './problem.js'
+import type { PolicyJson } from './views.js'
+
+export interface ApiAddress {
+  readonly url: string
+  readonly token: string
+}
+
+/** @throws MeridianError `unavailable` where no node runs in this directory. */
+export async function connectApi(dir: string): Promise<ApiClient> {
+  const address = await readApiFile(dir)
+  if (address === undefined)
+    throw new MeridianError('unavailable', `no node runs in ${dir}: meridian start --dir ${dir}`)
+  return new ApiClient(address, `is the node running? meridian start --dir ${dir}`)
+}
+
+const key = (text: string) => ({ 'idempotency-key': text })
+
+export class ApiClient {
+  /** @param hint what to say where nobody answers. */
+  constructor(
+    private readonly address: ApiAddress,
+    private readonly hint = 'is the node running?',
+  ) {}
+
+  node = () => this.#get('/v1/node', zNodeJson)
+  peers = () => this.#get('/v1/peers', zPeersJson)
+  connect = (idempotencyKey: string, address: string) =>
+    this.#post('/v1/peers', idempotencyKey, { address }, zConnectedJson)
+
+  account = () => this.#get('/v1/account', zAccountJson)
+  /** What the issuer asks for before it admits this account. */
+  registration = () => this.#get('/v1/account/registration', zRegistrationJson)
+  register = (idempotencyKey: string, admission: string) =>
+    this.#post('/v1/account/register', idempotencyKey, { admission }, zRegisteredJson)
+  /** Of the issuer's node. */
+  admit = (idempotencyKey: string, request: RegistrationRequest) =>
+    this.#post('/v1/account/admit', idempotencyKey, request, zAdmissionJson)
+  mint = (idempotencyKey: string, to: string, amount: Amount) =>
+    this.#post('/v1/account/mint', idempotencyKey, { to, amount_minor: amount.toString() }, zReceiptJson)
+  transfer = (idempotencyKey: string, to: string, amount: Amount) =>
+    this.#post('/v1/account/transfer', idempotencyKey, { to, amount_minor: amount.toString() }, zReceiptJson)
+  redeem = (idempotencyKey: string, amount: Amount) =>
+    this.#post('/v1/account/redeem', idempotencyKey, { amount_minor: amount.toString() }, zReceiptJson)
+  rollover = (idempotencyKey: string) => this.#post('/v1/account/rollover', idempotencyKey, {}, zReceiptJson)
+
+  channels = () => this.#get('/v1/channels', zChannelsJson)
+  channel = (id: string) => this.#get(`/v1/channels/${encodeURIComponent(id)}`, zChannelJson)
+  /** @param peer `<account>@ws://host:port`; `inbound` is asked of the peer (R7). */
+  openChannel = (idempotencyKey: string, peer: string, deposit: Amount, inbound: Amount) =>
+    this.#post(
+      '/v1/channels',
+      idempotencyKey,
+      { peer, deposit_minor: deposit.toString(), inbound_minor: inbound.toString() },
+      zChannelOpenedJson,
+    )
+  closeChannel = (idempotencyKey: string, id: string) =>
+    this.#post(`/v1/channels/${encodeURIComponent(id)}/close`, idempotencyKey, {}, zClosedJson)
+  /** @param id null: the default of channels without their own policy. */
+  setPolicy = (idempotencyKey: string, id: string | null, policy: PolicyJson) =>
+    this.#post(
+      id === null ? '/v1/policy' : `/v1/channels/${encodeURIComponent(id)}/policy`,
+      idempotencyKey,
+      policy,
+      zPolicyJson,
+    )
+
+  invoices = () => this.#get('/v1/invoices', zInvoicesJson)
+  /** @param expires_s ledger seconds from now. */
+  createInvoice = (idempotencyKey: string, amount: Amount, reference: string, expires_s?: number) =>
+    this.#post(
+      '/v1/invoices',
+      idempotencyKey,
+      { amount_minor: amount.toString(), reference, ...(expires_s === undefined ? {} : { expires_in_s: expires_s }) },
+      zInvoiceJson,
+    )
+
+  quote = (invoice: string, feeMax: Amount) =>
+    this.#get(`/v1/routes?${new URLSearchParams({ invoice, fee_max_minor: feeMax.toString() })}`, zQuoteJson)
+  payments = () => this.#get('/v1/payments', zPaymentsJson)
+  payment = (idempotencyKey: string) => this.#get(`/v1/payments/${encodeURIComponent(idempotencyKey)}`, zPaymentJson)
+  /** Pending, succeeded or failed: after `wait_s` (at most 60) it says pending, and the same call asks again. */
+  pay = (idempotencyKey: string, invoice: string, feeMax: Amount, wait_s = 30) =>
+    this.#post('/v1/payments', idempotencyKey, { invoice, fee_max_minor: feeMax.toString() }, zPaymentJson, {
+      prefer: `wait=${wait_s}`,
+    })
+
+  /** A page of the event log after a cursor. */
+  eventPage = (after: number) => this.#get(`/v1/events?after=${after}`, zEventsJson)
+  /** Every event after a cursor, then live ones, at least once, over reconnections; ends when the signal aborts. */
+  events = (after: number, signal: AbortSignal): AsyncIterable<ApiEvent> =>
+    followEvents(this.address, after, signal, (error) => this.#lost(error))
+
+  #get<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S>> {
+    return this.#call('GET', path, {}, undefined, schema)
+  }
+
+  #post<S extends z.ZodType>(
+    path: string,
+    idempotencyKey: string,
+    body: object,
+    schema: S,
+    headers: Record<string, string> = {},
+  ): Promise<z.output<S>> {
+    const all = { ...headers, ...key(idempotencyKey), 'content-type': 'application/json' }
+    return this.#call('POST', path, all, JSON.stringify(body), schema)
+  }
+
+  async #call<S extends z.ZodType>(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body: string | undefined,
+    schema: S,
+  ): Promise<z.output<S>> {
+    const { url, token } = this.address
+    let status: number
+    let answer: unknown
+    try {
+      const response = await fetch(`${url}${path}`, {
+        method,
+        headers: { ...headers, accept: 'application/json', authorization: `Bearer ${token}` },
+        redirect: 'error',
+        ...(body === undefined ? {} : { body }),
+      })
+      status = response.status
+      answer = JSON.parse(await boundedText(response))
+    } catch (error) {
+      throw this.#lost(error)
+    }
+    if (status >= 400) throw readProblem(answer) ?? this.#lost(undefined)
+    const parsed = schema.safeParse(answer)
+    if (!parsed.success) throw this.#lost(undefined)
+    return parsed.data
+  }
+
+  /** Nobody answered, or nobody of ours. */
+  #lost(error: unknown): MeridianError {
+    return error instanceof MeridianError ? error : new MeridianError('unavailable', this.hint)
+  }
+}
+
+async function boundedText(response: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk as Uint8Array, { stream: true })
+    if (text.length > LIMITS.api_answer_bytes) throw new MeridianError('too_long', 'answer')
+  }
+  return text + decoder.decode()
+}

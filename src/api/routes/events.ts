@@ -1,0 +1,131 @@
+/**
+ * The node's event log over HTTP: pages of JSON, or a stream (SSE) that begins after any cursor. The stream reads the
+ * durable log in pages and waits for the reader after each: nothing is queued for a slow one, and a gone one costs
+ * nothing.
+ */
+import type { ServerResponse } from 'node:http'
+import type { FastifyRequest } from 'fastify'
+import { MeridianError } from '../../base/errors.js'
+import { LIMITS } from '../../base/limits.js'
+import { zEventsQuery } from '../bodies.js'
+import { parseAs } from '../parse.js'
+import type { Routes } from '../server.js'
+import { eventView } from '../views.js'
+
+const STREAM_PAGE = 256
+
+export function addEventRoutes(routes: Routes): void {
+  const { app, node, stopping } = routes
+  let streams = 0
+  app.get('/v1/events', async (request, reply) => {
+    const { after, limit = LIMITS.api_page } = parseAs(zEventsQuery, request.query)
+    const cursor = after ?? lastEventId(request)
+    if (wantsPage(request)) {
+      const events = await node.events.page(cursor, limit)
+      return { events: events.map(eventView), cursor: events.at(-1)?.cursor ?? cursor }
+    }
+    if (stopping.aborted) throw new MeridianError('unavailable', 'the node is stopping')
+    if (streams >= LIMITS.api_streams) throw new MeridianError('busy', 'event streams')
+    streams += 1
+    reply.hijack()
+    try {
+      await stream(routes, reply.raw, cursor)
+    } finally {
+      streams -= 1
+      reply.raw.destroy()
+    }
+    return reply
+  })
+}
+
+const wantsPage = ({ headers }: FastifyRequest): boolean =>
+  /application\/json/.test(headers.accept ?? '') && !/text\/event-stream/.test(headers.accept ?? '')
+
+function lastEventId({ headers }: FastifyRequest): number {
+  const id = headers['last-event-id']
+  return id === undefined ? 0 : (parseAs(zEventsQuery, { after: id }).after ?? 0)
+}
+
+async function stream({ node, stopping, heartbeat_ms, stall_ms }: Routes, out: ServerResponse, from: number) {
+  const news = new News()
+  const stopListening = node.events.listen(() => news.tell())
+  const end = () => news.end()
+  stopping.addEventListener('abort', end)
+  out.on('close', end)
+  out.on('error', end)
+  try {
+    out.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    out.flushHeaders()
+    let cursor = from
+    while (!news.ended) {
+      const events = await node.events.page(cursor, STREAM_PAGE)
+      const text = events.map((event) => frame(event.cursor, eventView(event))).join('')
+      cursor = events.at(-1)?.cursor ?? cursor
+      if (text !== '' && !(await written(out, text, stall_ms))) return
+      if (events.length > 0) continue
+      if (!(await news.within(heartbeat_ms)) && !(await written(out, ':\n\n', stall_ms))) return
+    }
+    out.end()
+  } finally {
+    stopListening()
+    stopping.removeEventListener('abort', end)
+  }
+}
+
+const frame = (id: number, value: unknown): string => `id: ${id}\ndata: ${JSON.stringify(value)}\n\n`
+
+/** False where the reader is gone or has not read for too long. */
+function written(out: ServerResponse, text: string, stall_ms: number): Promise<boolean> {
+  if (out.destroyed) return Promise.resolve(false)
+  if (out.write(text)) return Promise.resolve(true)
+  return new Promise((resolve) => {
+    const settle = (read: boolean) => () => {
+      clearTimeout(deadline)
+      out.off('drain', drained)
+      out.off('close', gone)
+      resolve(read)
+    }
+    const [drained, gone] = [settle(true), settle(false)]
+    const deadline = setTimeout(gone, stall_ms)
+    out.on('drain', drained)
+    out.on('close', gone)
+  })
+}
+
+/** Something may be new: told before or while one waits. */
+class News {
+  #fresh = false
+  #ended = false
+  #wake: (() => void) | undefined
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  tell(): void {
+    this.#fresh = true
+    this.#wake?.()
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  /** False where nothing came. */
+  async within(ms: number): Promise<boolean> {
+    if (!this.#fresh && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+      this.#wake = undefined
+    }
+    const told = this.#fresh || this.#ended
+    this.#fresh = false
+    return told
+  }
+}

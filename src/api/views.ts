@@ -1,0 +1,112 @@
+/** What the API shows: amounts as digit strings in `*_minor`, ids in hexadecimal, times in ledger seconds. */
+import type { Amount } from '../base/amount.js'
+import { idText } from '../base/ids.js'
+import type { SubmitReceipt } from '../base/ports/chain.js'
+import type { NumberedEvent } from '../node/event-log.js'
+import type { IssuedRow } from '../node/invoices.js'
+import type { ChannelSummary, Node } from '../node/node.js'
+import type { PaymentView } from '../node/payments.js'
+import { invoiceDigest } from '../router/invoice.js'
+import type { Policy } from '../router/policy.js'
+import type { Balance } from '../wallet/wallet.js'
+
+const minor = (value: Amount): string => value.toString()
+const minorOrNull = (value: Amount | null): string | null => (value === null ? null : minor(value))
+
+export const nodeView = (status: ReturnType<Node['status']>) => ({
+  account: status.account,
+  ledger: status.ledger,
+  height: status.height,
+  time: status.time,
+  ledger_age_s: status.ledgerAge,
+  forwarding: status.forwarding,
+  listening: status.listening,
+  announce: status.announce,
+  channels: status.channels,
+  channels_ready: status.channelsReady,
+  channels_stopped: status.stopped,
+  fees_earned_minor: minor(status.feesEarned),
+  ready: status.ready,
+})
+
+export const accountView = (account: string, balance: Balance | undefined) => ({
+  account,
+  registered: balance !== undefined,
+  available_minor: minor(balance?.available ?? (0n as Amount)),
+  pending_open_minor: minor(balance?.pendingOpen ?? (0n as Amount)),
+  pending_frozen_minor: minor(balance?.pendingFrozen ?? (0n as Amount)),
+})
+
+export const receiptView = ({ id, height, time, cursor }: SubmitReceipt) => ({
+  transaction: idText(id),
+  height,
+  time,
+  cursor,
+})
+
+export const policyView = (policy: Policy) => ({
+  base_minor: minor(policy.base),
+  ppm: policy.ppm,
+  expiry_delta_s: policy.expiryDelta,
+  min_minor: minor(policy.minAmount),
+  max_minor: minor(policy.maxAmount),
+  enabled: policy.enabled,
+})
+
+export const channelView = (channel: ChannelSummary) => ({
+  channel: channel.channel,
+  peer: channel.peer,
+  side: channel.side,
+  phase: channel.phase,
+  ready: channel.ready,
+  connected: channel.connected,
+  stopped: channel.stopped,
+  version: channel.version,
+  can_send_minor: minor(channel.canSend),
+  can_receive_minor: minor(channel.canReceive),
+  balance_minor: minor(channel.balance),
+  locks: channel.locks,
+  policy: policyView(channel.policy),
+})
+
+export const invoiceView = ({ invoice, text, paid }: IssuedRow) => ({
+  id: idText(invoiceDigest(invoice)),
+  invoice: text,
+  amount_minor: minor(invoice.amount),
+  reference: invoice.reference,
+  created: invoice.created,
+  expires: invoice.expires,
+  paid,
+})
+
+export const paymentView = (payment: PaymentView) => ({
+  key: payment.key,
+  status: payment.status,
+  invoice: payment.invoice,
+  reference: payment.reference,
+  payee: payment.payee,
+  amount_minor: minor(payment.amount),
+  fee_minor: minorOrNull(payment.fee),
+  hops: payment.hops,
+  code: payment.code,
+  attempts: payment.attempts,
+  receipt: payment.receipt,
+})
+
+export const quoteView = (quote: { readonly amount: Amount; readonly fee: Amount; readonly hops: number }) => ({
+  amount_minor: minor(quote.amount),
+  fee_minor: minor(quote.fee),
+  hops: quote.hops,
+})
+
+/** The event's own fields; `cursor` is its stable id. */
+export function eventView(event: NumberedEvent): Record<string, string | number> {
+  const { amount, fee, ...rest } = event as NumberedEvent & { readonly amount?: Amount; readonly fee?: Amount }
+  return {
+    ...rest,
+    ...(amount === undefined ? {} : { amount_minor: minor(amount) }),
+    ...(fee === undefined ? {} : { fee_minor: minor(fee) }),
+  }
+}
+
+export type PolicyJson = ReturnType<typeof policyView>
