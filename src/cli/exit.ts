@@ -19,7 +19,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 /** Wrong arguments: the message says what to write instead. */
 export class UsageError extends Error {}
 
-/** A verb's answer that is neither a success nor a refusal (a failed audit, a pending payment). */
+/** A verb's answer that is neither a success nor a refusal (a failed audit, a pending payment); no message: all is said. */
 export class VerbExit extends Error {
   constructor(
     readonly exit: ExitCode,

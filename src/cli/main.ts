@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander'
 import { ERRORS, InvariantError, MeridianError } from '../base/errors.js'
-import { EXIT, errorWord, exitCodeOf, isSystemError, UsageError } from './exit.js'
+import { EXIT, errorWord, exitCodeOf, isSystemError, UsageError, VerbExit } from './exit.js'
 import { toJson } from './output.js'
 import { group } from './verb.js'
 import { VERBS } from './verbs/index.js'
@@ -14,7 +14,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return EXIT.done
   } catch (error) {
     if (error instanceof CommanderError) return usage(error, argv)
-    report(error, argv)
+    if (!(error instanceof VerbExit) || error.message !== '') report(error, argv)
     return exitCodeOf(error)
   }
 }

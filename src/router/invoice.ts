@@ -14,9 +14,9 @@ import { zPolicy } from './policy.js'
 export const INVOICE_PREFIX = 'mrd'
 
 /** Printable text of a bounded number of UTF-8 bytes: it reaches terminals and ledgers of others unchanged. */
-const zReference = z
-  .string()
-  .refine((text) => utf8(text).length <= LIMITS.reference_bytes && !/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(text))
+export const isReference = (text: string): boolean =>
+  utf8(text).length <= LIMITS.reference_bytes && !/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)
+const zReference = z.string().refine(isReference)
 
 const zHubUrl = z
   .string()
