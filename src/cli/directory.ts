@@ -6,17 +6,20 @@ import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { parseDecimal } from '../base/amount.js'
 import { utf8 } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
 import { decodeGenesis, type Genesis } from '../base/genesis.js'
 import { checkGenesis } from '../chain-adapter/contract/genesis.js'
 import { need } from '../chain-adapter/need.js'
 import { runCheck } from '../privacy/check.js'
+import { PPM_MAX } from '../router/policy.js'
 import { writeFileAtomic } from '../store/file.js'
 import { openKeystore, type PassphraseSource, readPassphrase, type Secrets } from '../store/keystore.js'
 import { type RegistrationRequest, zRegistrationRequest } from '../wallet/registration.js'
 import { UsageError } from './exit.js'
 import { nearestName } from './nearest.js'
+import { LOG_LEVELS, type LogLevel } from './node-log.js'
 import { isHttpUrl } from './verb.js'
 
 export const ROLES = ['participant', 'hub', 'issuer', 'regulator'] as const
@@ -33,6 +36,8 @@ export const filesOf = (dir: string) => ({
 })
 
 const zPort = z.int().min(0).max(65_535)
+const zPpm = z.int().min(0).max(PPM_MAX)
+const zDecimal = z.string().refine((text) => parseDecimal(text).ok, 'an amount with exactly two decimals, such as 0.10')
 
 interface ConfigKey<S extends z.ZodType> {
   readonly schema: S
@@ -77,6 +82,31 @@ export const CONFIG = {
     0,
     'Port of the operator API on loopback, 0 to 65535; 0 takes a free one. Whoever has its token moves the money.',
   ),
+  announce: key(
+    'MERIDIAN_ANNOUNCE',
+    z.string().regex(/^wss?:\/\/[A-Za-z0-9.:[\]-]{1,250}$/, 'ws://host:port or wss://host:port'),
+    undefined,
+    'Where peers and payers reach this node, if not where it listens: behind a relay, a proxy, NAT. Told to peers.',
+  ),
+  fee_base: key(
+    'MERIDIAN_FEE_BASE',
+    zDecimal,
+    '0.00',
+    'Forwarding: fee of every payment. `channel policy` changes it for one channel.',
+  ),
+  fee_ppm: key(
+    'MERIDIAN_FEE_PPM',
+    zPpm,
+    100,
+    'Forwarding: proportional fee in millionths of the amount, 0 to 10000000, rounded up.',
+  ),
+  inbound_max: key(
+    'MERIDIAN_INBOUND_MAX',
+    zDecimal,
+    '0.00',
+    'Most that is deposited where a peer opens a channel and asks for inbound capacity. Whoever asks binds this money.',
+  ),
+  log_level: key('MERIDIAN_LOG_LEVEL', z.enum(LOG_LEVELS), 'info', 'What goes to node.log: debug, info or warn.'),
 } as const
 export type ConfigName = keyof typeof CONFIG
 
@@ -86,6 +116,12 @@ export interface Config {
   readonly ledger: string
   readonly listen: string
   readonly api_port: number
+  readonly announce: string | undefined
+  /** Decimal amounts. */
+  readonly fee_base: string
+  readonly fee_ppm: number
+  readonly inbound_max: string
+  readonly log_level: LogLevel
 }
 
 const NAMES = Object.keys(CONFIG) as ConfigName[]
@@ -139,7 +175,7 @@ function chosenValue(name: ConfigName, flags: ConfigFile, file: Record<string, u
 
 function fromEnvironment(name: ConfigName): string | number | undefined {
   const text = process.env[CONFIG[name].environment]
-  return text !== undefined && CONFIG[name].schema === zPort ? Number(text) : text
+  return text !== undefined && [zPort, zPpm].some((schema) => schema === CONFIG[name].schema) ? Number(text) : text
 }
 
 function parseJson(path: string, text: string): unknown {

@@ -1,0 +1,85 @@
+/** One node of a `start`: its directory, ledger connection, log and API, opened in order and closed in the reverse one. */
+import { availableParallelism } from 'node:os'
+import { type Api, startApi } from '../api/server.js'
+import { type Amount, parseDecimal } from '../base/amount.js'
+import { type Genesis, ledgerIdOf } from '../base/genesis.js'
+import { need } from '../chain-adapter/need.js'
+import { connectLedger } from '../chain-adapter/remote/client.js'
+import { defaultConfig, type NodeConfig } from '../node/config.js'
+import { Node } from '../node/node.js'
+import type { ProofPool } from '../privacy/pool.js'
+import { openDirectory } from '../store/directory.js'
+import type { PassphraseSource } from '../store/keystore.js'
+import { type Config, type ConfigFile, genesisOf, readConfig } from './directory.js'
+import { openNodeLog } from './node-log.js'
+import type { Output } from './output.js'
+
+export interface HostOptions {
+  readonly dir: string
+  readonly passphrase: PassphraseSource
+  readonly flags: ConfigFile
+  readonly genesis: string | undefined
+  /** `hub`: whatever the role says. */
+  readonly forwarding: boolean
+  readonly pool: ProofPool
+  readonly out: Output
+}
+
+export interface HostedNode {
+  readonly dir: string
+  readonly node: Node
+  readonly api: Api
+  close(): Promise<void>
+}
+
+/** Proofs of all nodes of a process; one core stays with the event loop. */
+export const proofThreads = (): number => Math.max(1, Math.min(availableParallelism() - 1, 8))
+
+/** @throws MeridianError, UsageError; nothing stays open then. */
+export async function hostNode(options: HostOptions): Promise<HostedNode> {
+  const { dir, passphrase, flags, pool, out } = options
+  const config = await readConfig(dir, flags)
+  const genesis = await genesisOf(dir, options.genesis)
+  const closers: (() => Promise<unknown>)[] = []
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    const log = openNodeLog(dir, config.log_level)
+    closers.push(() => log.close())
+    const directory = need(await openDirectory(dir, passphrase))
+    closers.push(() => directory.close())
+    for (const suspicion of directory.suspicions) out.note(`${dir}: ${suspicion}`)
+    const chain = await connectLedger(config.ledger, ledgerIdOf(genesis))
+    closers.push(() => chain.close())
+    const nodeConfig = configOf(config, genesis, options.forwarding)
+    const node = await Node.open({ directory, chain, pool, config: nodeConfig, logger: log })
+    closers.push(() => node.stop())
+    need(await node.start())
+    const api = await startApi({ node, dir, logger: log, port: config.api_port })
+    closers.push(() => api.close())
+    return { dir, node, api, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
+  const forwarding = hub || config.role === 'hub'
+  const base = defaultConfig(genesis.amountBits)
+  const money = (text: string): Amount => need(parseDecimal(text))
+  return {
+    ...base,
+    forwarding,
+    listen: listenOf(config.listen),
+    announce: config.announce ?? null,
+    policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
+    open: { ...base.open, shareMax: money(config.inbound_max) },
+  }
+}
+
+function listenOf(text: string): NonNullable<NodeConfig['listen']> {
+  const at = text.lastIndexOf(':')
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
+}

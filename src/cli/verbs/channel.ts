@@ -1,0 +1,137 @@
+import type { Command } from 'commander'
+import type { ApiClient } from '../../api/client.js'
+import { type Amount, formatGrouped, ZERO } from '../../base/amount.js'
+import { MeridianError } from '../../base/errors.js'
+import { PPM_MAX } from '../../router/policy.js'
+import { amountOption } from '../amount-option.js'
+import { UsageError } from '../exit.js'
+import { ask, type NodeVerbOptions, nodeVerb, type WriteVerbOptions, write, writeVerb } from '../node-verb.js'
+import { columns } from '../output.js'
+import { group, integer } from '../verb.js'
+
+export const channelVerb = (): Command =>
+  group('channel', 'payment channels with peers', [openVerb, closeVerb, listVerb, policyVerb])
+
+interface OpenOptions extends WriteVerbOptions {
+  readonly deposit: Amount
+  readonly askInbound: Amount
+}
+
+const openVerb = (): Command =>
+  writeVerb('open', 'lock a deposit in a channel with a peer; resolves when the ledger has it')
+    .argument('<peer>', 'account@ws://host:port, as `start` prints it')
+    .requiredOption('--deposit <decimal>', 'ours, exactly two decimals', amountOption)
+    .option('--ask-inbound <decimal>', "the peer's deposit, if its policy grants it", amountOption, ZERO)
+    .action(open)
+
+async function open(peer: string, options: OpenOptions): Promise<void> {
+  await write(options, async ({ api, out }, key) => {
+    const { deposit, askInbound } = options
+    const { channel } = await api.openChannel(key, peer, deposit, askInbound)
+    const inbound = askInbound > 0n ? `, inbound ${formatGrouped(askInbound)}` : ''
+    out.print(`open ${channel} deposit ${formatGrouped(deposit)}${inbound}`, {
+      channel,
+      deposit_minor: deposit,
+      inbound_minor: askInbound,
+      key,
+    })
+  })
+}
+
+const CHANNEL = 'channel id, or its first digits'
+
+const closeVerb = (): Command =>
+  writeVerb('close', 'settle a channel with its peer; resolves when the ledger has paid out')
+    .argument('<channel>', CHANNEL)
+    .action(close)
+
+async function close(name: string, options: WriteVerbOptions): Promise<void> {
+  await write(options, async ({ api, out }, key) => {
+    const { channel } = await channelNamed(api, name)
+    await api.closeChannel(key, channel)
+    out.print(`closed ${channel}`, { channel, closed: true })
+  })
+}
+
+const listVerb = (): Command => nodeVerb('list', 'peer, phase, what can be sent and received').action(list)
+
+async function list(options: NodeVerbOptions): Promise<void> {
+  const { api, out } = await ask(options)
+  const { channels } = await api.channels()
+  if (out.json) {
+    for (const channel of channels) out.print('', channel)
+    return
+  }
+  const header = ['channel', 'peer', 'phase', 'can send', 'can receive', 'balance', 'locks', 'version']
+  const rows = channels.map((channel) => [
+    channel.channel.slice(0, 16),
+    channel.peer.slice(0, 16),
+    channel.stopped === null
+      ? `${channel.phase}${channel.connected ? '' : ' (offline)'}`
+      : `stopped ${channel.stopped}`,
+    formatGrouped(channel.can_send_minor),
+    formatGrouped(channel.can_receive_minor),
+    formatGrouped(channel.balance_minor),
+    channel.locks.toString(),
+    channel.version.toString(),
+  ])
+  out.print(columns([header, ...rows]), {})
+}
+
+interface PolicyOptions extends WriteVerbOptions {
+  readonly base?: Amount
+  readonly ppm?: number
+  readonly delta?: number
+  readonly min?: Amount
+  readonly max?: Amount
+  readonly enable?: true
+  readonly disable?: true
+}
+
+const policyVerb = (): Command =>
+  writeVerb('policy', 'show or set what this node asks for forwarding into a channel')
+    .argument('<channel>', CHANNEL)
+    .option('--base <decimal>', 'fee of every payment', amountOption)
+    .option('--ppm <millionths>', 'proportional fee', integer(0, PPM_MAX))
+    .option('--delta <seconds>', 'between the expiries of incoming and outgoing lock', integer(0, 31_536_000))
+    .option('--min <decimal>', 'smallest amount', amountOption)
+    .option('--max <decimal>', 'largest amount', amountOption)
+    .option('--enable', 'forward')
+    .option('--disable', 'forward nothing')
+    .action(policy)
+
+async function policy(name: string, options: PolicyOptions): Promise<void> {
+  const { base, ppm, delta, min, max, enable, disable } = options
+  if (enable && disable) throw new UsageError('--enable or --disable')
+  await write(options, async ({ api, out }, key) => {
+    const { channel, policy: present } = await channelNamed(api, name)
+    const wanted = {
+      base_minor: (base ?? present.base_minor).toString(),
+      ppm: ppm ?? present.ppm,
+      expiry_delta_s: delta ?? present.expiry_delta_s,
+      min_minor: (min ?? present.min_minor).toString(),
+      max_minor: (max ?? present.max_minor).toString(),
+      enabled: disable ? false : (enable ?? present.enabled),
+    }
+    const changes = [base, ppm, delta, min, max, enable, disable].some((value) => value !== undefined)
+    const policy = changes ? await api.setPolicy(key, channel, wanted) : present
+    const fee = `${formatGrouped(policy.base_minor)} + ${policy.ppm} ppm`
+    const bounds = `${formatGrouped(policy.min_minor)} to ${formatGrouped(policy.max_minor)}`
+    out.print(
+      `${policy.enabled ? 'forwards' : 'forwards nothing'}: ${fee}, ${bounds}, delta ${policy.expiry_delta_s} s`,
+      {
+        channel,
+        ...policy,
+      },
+    )
+  })
+}
+
+/** @throws MeridianError `not_found` */
+async function channelNamed(api: ApiClient, name: string) {
+  const { channels } = await api.channels()
+  const named = channels.filter(({ channel }) => channel.startsWith(name))
+  if (named.length > 1) throw new UsageError(`${name} begins several channel ids: write more of it`)
+  if (named[0] === undefined) throw new MeridianError('not_found', 'channel; meridian channel list')
+  return named[0]
+}
