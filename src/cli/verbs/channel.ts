@@ -14,19 +14,19 @@ export const channelVerb = (): Command =>
 
 interface OpenOptions extends WriteVerbOptions {
   readonly deposit: Amount
-  readonly askInbound: Amount
+  readonly askInbound?: Amount
 }
 
 const openVerb = (): Command =>
   writeVerb('open', 'lock a deposit in a channel with a peer; resolves when the ledger has it')
     .argument('<peer>', 'account@ws://host:port, as `start` prints it')
     .requiredOption('--deposit <decimal>', 'ours, exactly two decimals', amountOption)
-    .option('--ask-inbound <decimal>', "the peer's deposit, if its policy grants it", amountOption, ZERO)
+    .option('--ask-inbound <decimal>', "the peer's deposit, if its policy grants it", amountOption)
     .action(open)
 
 async function open(peer: string, options: OpenOptions): Promise<void> {
   await write(options, async ({ api, out }, key) => {
-    const { deposit, askInbound } = options
+    const { deposit, askInbound = ZERO } = options
     const { channel } = await api.openChannel(key, peer, deposit, askInbound)
     const inbound = askInbound > 0n ? `, inbound ${formatGrouped(askInbound)}` : ''
     out.print(`open ${channel} deposit ${formatGrouped(deposit)}${inbound}`, {
