@@ -161,10 +161,17 @@ export class ApiClient {
     } catch (error) {
       throw this.#lost(error)
     }
-    if (status >= 400) throw readProblem(answer) ?? this.#lost(undefined)
+    if (status >= 400) throw this.#refused(method, readProblem(answer))
     const parsed = schema.safeParse(answer)
     if (!parsed.success) throw this.#lost(undefined)
     return parsed.data
+  }
+
+  /** A defect in the midst of a write says nothing about what became of it. */
+  #refused(method: string, problem: MeridianError | undefined): MeridianError {
+    if (problem === undefined) return this.#lost(undefined)
+    if (method === 'GET' || problem.code !== 'internal') return problem
+    return new MeridianError('unavailable', 'a defect stopped the request: node.log; the same key asks again')
   }
 
   /** Nobody answered, or nobody of ours. */

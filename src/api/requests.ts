@@ -52,11 +52,7 @@ export class Requests {
   /** Keys under way, with the digest of their request. */
   readonly #running = new Map<string, Uint8Array>()
 
-  constructor(
-    private readonly engine: Pick<Engine, 'get' | 'run'>,
-    /** Nothing is written any more: the disk is about to be closed. */
-    private readonly stopping: AbortSignal,
-  ) {}
+  constructor(private readonly engine: Pick<Engine, 'get' | 'run'>) {}
 
   /** @throws MeridianError `request_key_reused`, `request_running`; whatever else is wrong is an answer. */
   async run(request: KeyedRequest, work: () => Promise<Outcome>): Promise<Answer> {
@@ -99,7 +95,6 @@ export class Requests {
   }
 
   async #write(key: string, row: Row): Promise<void> {
-    if (this.stopping.aborted) throw new MeridianError('unavailable', 'the node is stopping')
     await this.engine.run((tx) => tx.put({ key: rowKey(key), value: encodeAs(zRow, row) })).durable
   }
 }

@@ -71,7 +71,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const stopping = new AbortController()
   setMaxListeners(0, stopping.signal) // one per wait and stream under way, each taken off again
   const app = createApp(logger, token)
-  const requests = new Requests(node.engine, stopping.signal)
+  const requests = new Requests(node.engine)
   const routes: Routes = {
     app,
     node,
@@ -112,6 +112,7 @@ async function closeApi(app: FastifyInstance, dir: string, stopping: AbortContro
 
 function createApp(logger: Logger, token: string): FastifyInstance {
   const app = fastify({
+    exposeHeadRoutes: false,
     bodyLimit: LIMITS.api_body_bytes,
     requestTimeout: LIMITS.ledger_request_ms,
     // An idempotency key is part of an address; so is an invoice in a query, below Node's own bound on headers.

@@ -4,7 +4,7 @@ import { type Api, startApi } from '../api/server.js'
 import { type Amount, parseDecimal } from '../base/amount.js'
 import { type Genesis, ledgerIdOf } from '../base/genesis.js'
 import { need } from '../chain-adapter/need.js'
-import { connectLedger } from '../chain-adapter/remote/client.js'
+import { connectLedger, type RemoteLedger } from '../chain-adapter/remote/client.js'
 import { defaultConfig, type NodeConfig } from '../node/config.js'
 import { Node } from '../node/node.js'
 import type { ProofPool } from '../privacy/pool.js'
@@ -50,7 +50,7 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
     const directory = need(await openDirectory(dir, passphrase))
     closers.push(() => directory.close())
     for (const suspicion of directory.suspicions) out.note(`${dir}: ${suspicion}`)
-    const chain = await connectLedger(config.ledger, ledgerIdOf(genesis))
+    const chain = await connected(config.ledger, genesis, out)
     closers.push(() => chain.close())
     const nodeConfig = configOf(config, genesis, options.forwarding)
     const node = await Node.open({ directory, chain, pool, config: nodeConfig, logger: log })
@@ -62,6 +62,18 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+const SILENCE_MS = 3_000
+
+/** Says what it waits for, where the ledger does not answer at once. */
+async function connected(url: string, genesis: Genesis, out: Output): Promise<RemoteLedger> {
+  const note = setTimeout(() => out.note(`waiting for the ledger at ${url}`), SILENCE_MS)
+  try {
+    return await connectLedger(url, ledgerIdOf(genesis))
+  } finally {
+    clearTimeout(note)
   }
 }
 

@@ -1,6 +1,7 @@
 /** The operator API before real nodes: tokens, idempotency keys, bodies, payments, events. */
 import { existsSync, statSync } from 'node:fs'
-import { connect as connectSocket } from 'node:net'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ApiClient, connectApi } from '../../src/api/client.js'
@@ -141,7 +142,7 @@ t.test('a process that died in between runs the request again, and only that one
   }
   const store = memoryStore()
   const disk = { store, commit: (batch: Parameters<typeof store.write>[0]) => store.write(batch) }
-  const requests = () => new Requests(new Engine(disk, fatal), new AbortController().signal)
+  const requests = () => new Requests(new Engine(disk, fatal))
   const request = { key: 'k', method: 'POST', path: '/x', body: { a: 1 } }
   let begun = 0
   void requests().run(request, () => {
@@ -328,6 +329,31 @@ t.test('a stop ends what waits; the next start has another token and the same me
   const again = await reborn.post('/v1/account/transfer', 'one', { to: idText(bob.node.account), amount_minor: '7' })
   t.same([again.status, again.headers.get('idempotency-replayed')], [201, 'true'])
   await reborn.close()
+})
+
+t.test('the client: whatever answers a write, the outcome is known or `unavailable`', async (t) => {
+  let answer: { readonly status: number; readonly body: string } = { status: 200, body: '' }
+  const server = createServer((_request, response) => response.writeHead(answer.status).end(answer.body))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const client = new ApiClient({ url: `http://127.0.0.1:${port}`, token: 'x' })
+  const problem = (code: string) => JSON.stringify({ code, detail: 'd' })
+  for (const [status, body, code] of [
+    [200, '', 'unavailable'],
+    [200, '<html>', 'unavailable'],
+    [201, '{}', 'unavailable'],
+    [500, problem('internal'), 'unavailable'],
+    [500, problem('of a newer node'), 'unavailable'],
+    [503, problem('busy'), 'busy'],
+    [409, problem('insufficient_funds'), 'insufficient_funds'],
+    [302, '', 'unavailable'],
+  ] as const) {
+    answer = { status, body }
+    t.equal(await refusal(client.rollover('k')), code, `${status} ${body}`)
+  }
+  answer = { status: 500, body: problem('internal') }
+  t.equal(await refusal(client.node()), 'internal')
 })
 
 t.test('events: pages, streams from any cursor, heartbeats, readers that do not read', async (t) => {
