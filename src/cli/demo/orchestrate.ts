@@ -50,12 +50,12 @@ export async function play(stage: Stage, plan: Plan, groups: readonly Group[], p
   const members = await onboard(stage, plan, { hub, issuer, parties }, progress)
   const cast: Cast = { hub, issuer, members }
   const ends = await payClaims(stage, plan, cast, progress)
-  const books = await askBooks(plan, cast, ends, progress)
   await progress.step('channels closed', (tell) => {
     const all = [...members.values()]
     return closeAll(all, (closed) => tell(`${closed} of ${all.length}`))
   })
   await progress.step('canaries redeemed', () => redeem(members.get(CANARY_PARTIES.hospital)!.party, plan.redeem))
+  const books = await askBooks(plan, cast, ends, progress)
   const balances = await askBalances(cast, progress)
   await progress.step('nodes stopped', () => stopNodes(stage, groups))
   const audit = await auditLedger(stage, progress)
@@ -153,6 +153,7 @@ async function payClaims(stage: Stage, plan: Plan, { members }: Cast, progress: 
   return [...samples.map(({ end }) => end), ...ends]
 }
 
+/** Once no lock is left: the hub books a fee when both of its channels have taken the payment in. */
 async function askBooks(
   plan: Plan,
   { hub, members }: Cast,

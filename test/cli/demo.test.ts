@@ -1,0 +1,173 @@
+/** The built demo as its user runs it: a bad file of claims, an interruption, a crash (issue A, items 2 to 4). */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import t from 'tap'
+import { openLevelStore } from '../../src/store/level.js'
+import { BIN, run } from './cli.js'
+
+const CLAIMS = [
+  'Id,DESCRIPTION,ORGANIZATION,PAYER,TOTAL_CLAIM_COST,PAYER_COVERAGE',
+  'a1,"Fever, of a child",H1,P1,100.00,55.12',
+  'a2,"Hip ""new"", seven days",H2,P1,2000.00,1241.22',
+  '',
+  'a3,Talk,H2,P1,0.50,0.01',
+  'a4,Talk,H3,P1,100.00,0.00',
+  'a5,Talk,H1,P1,100.00',
+  'a6,Talk,H1,P1,100.00,-5.00',
+  'a7,Talk,H1,P1,100.00,5.001',
+  'a8,Talk,H1,P1,100.00,five',
+  'a9,Talk,H1,P1,100.00,10995116277.76',
+  'a1,Talk,H1,P1,100.00,55.12',
+  'a10,Talk,H1,P1,100.00,5.00,more',
+  'a11,Talk,H1,P1,100.00,123456.78',
+].join('\r\n')
+
+const home = t.testdir({ 'claims.csv': CLAIMS, 'header.csv': `${CLAIMS.split('\r\n')[0]}\r\n` })
+const at = (...names: string[]) => join(home, ...names)
+
+/** Id and command line of all processes that name the directory. */
+function processesOf(dir: string): string[] {
+  return commandLines().filter((line) => line.includes(dir))
+}
+
+function commandLines(): string[] {
+  if (!existsSync('/proc/self/cmdline'))
+    return execFileSync('ps', ['-A', '-o', 'pid=,args='], { encoding: 'utf8' }).split('\n')
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.flatMap((pid) => {
+    try {
+      return [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`]
+    } catch {
+      return [] // it ended meanwhile
+    }
+  })
+}
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (const late = Date.now() + 60_000; !holds(); await pause(50)) {
+    if (Date.now() > late) throw new Error(`waited in vain: ${what}`)
+  }
+}
+
+async function isFree(store: string): Promise<boolean> {
+  const opened = await openLevelStore(store)
+  if (opened.ok) await opened.value.close()
+  return opened.ok
+}
+
+t.test('rows of every kind: the good ones paid, the bad ones named, exit 6, nothing left behind', async (t) => {
+  const before = readdirSync(tmpdir()).filter((name) => name.startsWith('meridian-'))
+  const { code, out, err } = await run(['demo', '--csv', at('claims.csv'), '--key-bits', '1024', '--json'])
+  t.equal(code, 6, err)
+  const lines = out.trimEnd().split('\n')
+  t.equal(lines.length, 1, 'progress goes to standard error')
+  t.same(JSON.parse(lines.at(-1)!), {
+    claims: 12,
+    paid: 4,
+    nothing_covered: 1,
+    refused: 7,
+    refused_rows: [
+      { line: 7, code: 'claim_missing_column' },
+      { line: 8, code: 'claim_negative' },
+      { line: 9, code: 'claim_bad_decimals' },
+      { line: 10, code: 'claim_not_a_number' },
+      { line: 11, code: 'claim_above_limit' },
+      { line: 12, code: 'duplicate_claim' },
+      { line: 13, code: 'claim_surplus_column' },
+    ],
+    failed: 0,
+    due_minor: String(5_512 + 124_122 + 1 + 12_345_678),
+    settled_minor: String(5_512 + 124_122 + 1 + 12_345_678),
+    fees_minor: String(1 + 13 + 1 + 1_235),
+    mismatches: 0,
+    leaks: 0,
+    leaks_unread_recordings: 0,
+    leak_control_found: 3,
+    audit: 'CONSISTENT',
+  })
+  t.match(err, /what the parties see +what wire and ledger see/)
+  t.match(err, /a2 +payer-1 → hospital-2 +1,241\.22 +fee 0\.13 +wire [0-9a-f]{24}…/)
+  t.match(err, /a4 +nothing covered/)
+  t.match(err, /ok +hospital-2 +due by the CSV 1,241\.23 +received by settlement 1,241\.23 +its own books 1,241\.23/)
+  const work = /(\S+meridian-demo-\S+)/.exec(err)?.[1] ?? ''
+  t.not(work, '')
+  t.notOk(existsSync(work), 'its directory is removed')
+  t.strictSame(processesOf(work), [], 'and no process left')
+  t.strictSame(
+    readdirSync(tmpdir()).filter((name) => name.startsWith('meridian-demo-') && !before.includes(name)),
+    [],
+  )
+})
+
+t.test('no claim at all: canaries alone, in one process each', async (t) => {
+  const args = [
+    'demo',
+    '--csv',
+    at('header.csv'),
+    '--key-bits',
+    '1024',
+    '--dir',
+    at('empty'),
+    '--nodes-per-process',
+    '1',
+  ]
+  const { code, out, err } = await run(args)
+  t.equal(code, 0, err)
+  t.match(out, /claims 0 = paid 0 \+ nothing covered 0 \+ refused 0 \+ failed 0/)
+  t.ok(existsSync(at('empty', 'wire')), 'a directory that was named stays')
+})
+
+/** Starts the demo and lets it come as far as a running hub. */
+async function underWay(name: string) {
+  const dir = at(name)
+  const args = ['demo', '--csv', at('claims.csv'), '--key-bits', '1024', '--dir', dir, '--json']
+  const child = spawn(process.execPath, [BIN, ...args], { env: { PATH: process.env['PATH'] }, stdio: 'pipe' })
+  let err = ''
+  child.stderr.on('data', (data: Buffer) => {
+    err += data.toString()
+  })
+  child.stdout.resume()
+  const ended = once(child, 'close') as Promise<[number | null]>
+  const hubApi = join(dir, 'nodes', 'hub', 'api.json')
+  await until(() => existsSync(hubApi) || child.exitCode !== null, 'the hub is up')
+  return { dir, child, ended, hubApi, said: () => err }
+}
+
+t.test('Ctrl-C leaves no process and no lock', async (t) => {
+  const { dir, child, ended, hubApi, said } = await underWay('interrupted')
+  child.kill('SIGINT')
+  const [code] = await ended
+  t.equal(code, 1, said())
+  t.match(said(), /interrupted/)
+  t.strictSame(processesOf(dir), [])
+  t.notOk(existsSync(hubApi), 'the hub stopped in order')
+  t.ok(await isFree(join(dir, 'nodes', 'hub', 'store')))
+})
+
+t.test('a process that is killed ends the demo, and all others', async (t) => {
+  const { dir, ended, said } = await underWay('crash')
+  const hub = processesOf(join(dir, 'nodes', 'hub')).find((line) => / hub --dir /.test(line))
+  process.kill(Number.parseInt(hub!, 10), 'SIGKILL')
+  const [code] = await ended
+  t.equal(code, 1, said())
+  t.match(said(), /the process hub ended with SIGKILL/)
+  t.strictSame(processesOf(dir), [])
+})
+
+t.test('a demo that is killed takes its processes with it', async (t) => {
+  const { dir, child, ended } = await underWay('killed')
+  child.kill('SIGKILL')
+  await ended
+  await until(() => processesOf(dir).length === 0, 'all processes are gone')
+  t.ok(await isFree(join(dir, 'nodes', 'hub', 'store')))
+})
+
+t.test('a file that cannot be read, or is none', async (t) => {
+  t.match(await run(['demo', '--csv', at('none.csv')]), { code: 2, err: /cannot read/ })
+  t.match(await run(['demo', '--csv', BIN, '--json']), { code: 3, err: /claims_header/ })
+  t.match(await run(['demo', '--dir', home]), { code: 3, err: /store_exists/ })
+})
