@@ -48,8 +48,11 @@ export function verifyKey(n: Uint8Array, account: Uint8Array, proof: Uint8Array,
   })
 }
 
-/** No prime (a prime passes every round, P3) and no multiple of a prime below 2^16. */
-const isComposite = (n: bigint): boolean => gcd(smallPrimeProduct() % n, n) === 1n && modPow(2n, n - 1n, n) !== 1n
+/**
+ * No prime (a prime passes every round, P3) and no multiple of a prime below 2^16. For an odd n, 2^(n-1) = 1 means 2^n = 2:
+ * a result that OpenSSL does not refuse (P8).
+ */
+const isComposite = (n: bigint): boolean => gcd(smallPrimeProduct() % n, n) === 1n && modPow(2n, n, n) !== 2n
 
 /** The values rho: units with Jacobi symbol +1, hashed from modulus and account. */
 function challenges(n: Uint8Array, account: Uint8Array): bigint[] {

@@ -76,11 +76,11 @@ function normalise(base: bigint, exponent: bigint, modulus: bigint): readonly [b
  * A Diffie-Hellman object computes powers modulo its "prime". Node tests that prime when the object is made, which costs
  * an exponentiation for a composite and dozens for a prime. A multiple m * 3^k is seen to be composite at once, and its
  * powers reduce to those of m; it is a fifth slower to compute with. So a modulus starts with its multiple and moves to
- * itself once it has done the work that repays the test.
+ * itself once it has done the work that repays the test; but a prime never does, whoever sent it.
  */
 interface Context {
   dh: DiffieHellman
-  exact: boolean
+  stage: 'new' | 'exact' | 'multiple'
   readonly modulus: bigint
   readonly bits: number
   /** Bits of exponents so far. */
@@ -99,7 +99,7 @@ function contextOf(modulus: bigint): Context | undefined {
   }
   const bits = bitLength(modulus)
   if (bits < NATIVE_BITS_MIN || bits > NATIVE_BITS_MAX) return undefined
-  const context = { dh: diffieHellman(smoothMultiple(modulus, bits)), exact: false, modulus, bits, work: 0 }
+  const context: Context = { dh: diffieHellman(smoothMultiple(modulus, bits)), stage: 'new', modulus, bits, work: 0 }
   contexts.set(modulus, context)
   for (const oldest of contexts.keys()) {
     if (contexts.size <= LIMITS.modexp_contexts) break
@@ -118,21 +118,38 @@ function smoothMultiple(modulus: bigint, bits: number): bigint {
 
 const diffieHellman = (modulus: bigint): DiffieHellman => createDiffieHellman(toBuffer(modulus), 2)
 
+/** Drops what is kept of these moduli: they may be secret themselves. */
+export function forgetModuli(...moduli: readonly bigint[]): void {
+  for (const modulus of moduli) contexts.delete(modulus)
+}
+
+/** P8: node's test of a prime stalls the thread for seconds; what passes Fermat's, which costs one power, is spared it. */
+function settle(context: Context): void {
+  context.stage = 'multiple'
+  // The multiple is divisible by 3, so that no power of this base is refused as weak.
+  if (nativePower(context, 3n, context.modulus - 1n) === 1n) return
+  context.dh = diffieHellman(context.modulus)
+  context.stage = 'exact'
+}
+
+/** No exponent: put in the place of the last one, which may be secret. */
+const NO_EXPONENT = Buffer.of(1)
+
 function nativePower(context: Context, base: bigint, exponent: bigint): bigint | undefined {
-  if (!context.exact && context.work > WORK_BEFORE_EXACT * context.bits) {
-    context.dh = diffieHellman(context.modulus)
-    context.exact = true
-  }
-  const exponentBytes = toBuffer(exponent)
+  if (context.stage === 'new' && context.work > WORK_BEFORE_EXACT * context.bits) settle(context)
+  const exponentBytes = wholeWords(exponent)
   context.work += exponentBytes.length * 8
   try {
     context.dh.setPrivateKey(exponentBytes)
     const power = BigInt(`0x${context.dh.computeSecret(toBuffer(base)).toString('hex')}`)
-    return context.exact ? power : power % context.modulus
+    return context.stage === 'exact' ? power : power % context.modulus
   } catch (error) {
     // P8: base m-1 and the results 0, 1 and m-1 are refused as weak; the caller computes them in BigInt.
     if (isWeakKeyError(error)) return undefined
     throw error
+  } finally {
+    context.dh.setPrivateKey(NO_EXPONENT)
+    exponentBytes.fill(0)
   }
 }
 
@@ -140,6 +157,15 @@ const isWeakKeyError = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&
   (error.code === 'ERR_CRYPTO_INVALID_KEYLEN' || error.code === 'ERR_CRYPTO_INVALID_KEYTYPE')
+
+/**
+ * P8: exponents of fixed length. OpenSSL's constant-time ladder runs over whole words of 64 bits, zeros included: a uniform
+ * secret takes the time of its width, but for one in 2^64.
+ */
+function wholeWords(exponent: bigint): Buffer {
+  const hex = exponent.toString(16)
+  return Buffer.from(hex.padStart(Math.ceil(hex.length / 16) * 16, '0'), 'hex')
+}
 
 function toBuffer(value: bigint): Buffer {
   const hex = value.toString(16)

@@ -5,6 +5,7 @@ import { prfBytes, sha256, taggedHash } from '../../src/base/digest.js'
 import { proveKey, verifyKey } from '../../src/privacy/key-proof.js'
 import { gcd, jacobi, modexpBackend, modInverse, modPow } from '../../src/privacy/modexp.js'
 import { encodeModulus, privateKeyFromSeed } from '../../src/privacy/paillier.js'
+import { watchDiffieHellman } from './watch.js'
 
 const BITS = 1024
 const account = sha256(utf8('alice'))
@@ -184,6 +185,17 @@ t.test('what answers every round is refused by its own check', (t) => {
   t.notOk(accepted(productOf(short), shortProof.proof), '1023 bits')
   const longer = Uint8Array.from([0, ...encodeModulus(alice.publicKey)])
   t.notOk(verifyKey(longer, account, proveKey(alice, account), BITS), 'a leading zero')
+  t.end()
+})
+
+t.test('a prime sent again and again stalls no verifier (P8)', (t) => {
+  const seen = watchDiffieHellman(t)
+  const lone = until(() => [prime(fiveOfEight(BITS))])
+  const { proof } = bestProof(lone, account, BITS)
+  const n = bigintToBytes(productOf(lone), BITS / 8)
+  for (let i = 0; i < 40; i++) if (verifyKey(n, account, proof, BITS)) t.fail('a prime')
+  t.equal(seen.length, modexpBackend === 'pure' ? 0 : 1)
+  t.notOk(seen.some(({ modulus }) => checkPrimeSync(modulus)))
   t.end()
 })
 

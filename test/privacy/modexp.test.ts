@@ -1,10 +1,11 @@
-import { generatePrimeSync, randomBytes } from 'node:crypto'
+import { checkPrimeSync, generatePrimeSync, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { bytesToBigint } from '../../src/base/bytes.js'
 import { LIMITS } from '../../src/base/limits.js'
 import {
   bitLength,
+  forgetModuli,
   gcd,
   jacobi,
   mod,
@@ -14,6 +15,7 @@ import {
   modPowNative,
   modPowPure,
 } from '../../src/privacy/modexp.js'
+import { watchDiffieHellman } from './watch.js'
 
 /** The definition, as slow as it is obvious. */
 function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
@@ -99,6 +101,44 @@ t.test('the results that OpenSSL refuses: 0, 1 and -1, before and after the move
     }
     for (const modulus of [p, p * p, p * q]) exhaust(modulus)
   }
+  t.end()
+})
+
+t.test('OpenSSL never tests a prime: it takes seconds (P8)', (t) => {
+  const seen = watchDiffieHellman(t)
+  // p = 1 (mod 2 * 3^k): the power 1 modulo p is 1 modulo the multiple too.
+  const foreign = [prime(1024), prime(600, { add: 2n * 3n ** 200n, rem: 1n })]
+  for (const p of foreign) {
+    for (let i = 0; i < 40; i++) modPowNative(2n, p, p)
+    t.equal(modPowNative(2n, p, p), 2n)
+  }
+  t.same(
+    seen.map(({ modulus }) => foreign.includes(modulus) || checkPrimeSync(modulus)),
+    [false, false],
+  )
+  const composite = foreign[0]! * foreign[1]!
+  exhaust(composite)
+  t.ok(
+    seen.some(({ modulus }) => modulus === composite),
+    'a composite moves',
+  )
+  t.end()
+})
+
+t.test('exponents fill their words and do not stay; a modulus can be forgotten (P8)', (t) => {
+  const seen = watchDiffieHellman(t)
+  const modulus = prime(520) * prime(520)
+  for (const bits of [256, 249, 200, 193]) modPowNative(3n, exactly(bits), modulus)
+  const [{ exponents }] = seen as [(typeof seen)[number]]
+  t.same(
+    exponents.map(({ length }) => length),
+    [32, 1, 32, 1, 32, 1, 32, 1],
+  )
+  t.same(exponents.at(-1), Uint8Array.of(1))
+  t.equal(seen.length, 1)
+  forgetModuli(modulus)
+  modPowNative(3n, 5n, modulus)
+  t.equal(seen.length, 2)
   t.end()
 })
 
