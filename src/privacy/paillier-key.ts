@@ -5,8 +5,9 @@ import { prfBytes, taggedHash } from '../base/digest.js'
 import { invariant } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { gcd, modInverse, modPow } from './modexp.js'
+import { forgetModuli, gcd, modInverse, modPow } from './modexp.js'
 import { primeFromSeed } from './prime.js'
+import { countProofWork } from './proof-work.js'
 
 /** P2's key sizes: 2048 and 3072; 1024 for test ledgers, 4096 for benchmarks. Which of them a ledger takes is genesis' rule. */
 export const KEY_BITS = [1024, 2048, 3072, 4096] as const
@@ -18,7 +19,7 @@ export interface PublicKey {
   readonly bytes: number
   readonly n: bigint
   readonly nn: bigint
-  /** Generator of the randomness, derived from n. */
+  /** Generator of the randomness, derived from n when it is first read: an exponentiation, for workers only (P8). */
   readonly h: bigint
 }
 
@@ -26,7 +27,7 @@ const publicKeys = new Map<bigint, PublicKey>()
 
 /**
  * The key of a modulus as it travels: big-endian, exact length, odd. That it is a product of two primes is P3's to show.
- * Costs an exponentiation the first time a modulus is seen. Errors: `bad_key`.
+ * Errors: `bad_key`.
  */
 export function publicKey(n: Uint8Array): Result<PublicKey> {
   const known = KEY_BITS.some((bits) => n.length === bits / 8)
@@ -42,7 +43,16 @@ function publicKeyOf(n: bigint): PublicKey {
     return cached
   }
   const bits = n.toString(16).length * 4
-  const key = Object.freeze({ bits, bytes: bits / 8, n, nn: n * n, h: deriveH(n, bits / 8) })
+  const h = once(() => deriveH(n, bits / 8))
+  const key = Object.freeze({
+    bits,
+    bytes: bits / 8,
+    n,
+    nn: n * n,
+    get h() {
+      return h()
+    },
+  })
   publicKeys.set(n, key)
   for (const oldest of publicKeys.keys()) {
     if (publicKeys.size <= LIMITS.paillier_keys) break
@@ -51,8 +61,17 @@ function publicKeyOf(n: bigint): PublicKey {
   return key
 }
 
+function once(make: () => bigint): () => bigint {
+  let made: bigint | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
 /** P2: h is derived, never received. */
 function deriveH(n: bigint, bytes: number): bigint {
+  countProofWork('derived')
   const encoded = bigintToBytes(n, bytes)
   const y = bytesToBigint(prfBytes(taggedHash('paillier-h', encoded), bytes + 16, 'paillier-h-y')) % n
   return modPow(n - ((y * y) % n), n, n * n)
@@ -98,10 +117,9 @@ export class PrivateKey {
     invariant(KEY_BITS.some((known) => known === bits) && p !== q, 'P2', 'the primes do not make a key')
     invariant((p & 3n) === 3n && (q & 3n) === 3n && gcd(n, (p - 1n) * (q - 1n)) === 1n, 'P2', 'the primes do not fit')
     this.publicKey = publicKeyOf(n)
-    const h = this.publicKey.h
     this.#halves = {
-      p: half(p, q, h),
-      q: half(q, p, h),
+      p: half(p, q, this.publicKey),
+      q: half(q, p, this.publicKey),
       inverse: modInverse(p, q)!,
       inverseSquare: modInverse(p * p, q * q)!,
     }
@@ -121,14 +139,29 @@ export class PrivateKey {
 }
 
 /** With g = 1 + n, L(g^(prime-1)) = (prime-1) * n / prime = -other (mod prime). */
-function half(prime: bigint, other: bigint, h: bigint): Half {
+function half(prime: bigint, other: bigint, key: PublicKey): Half {
   const square = prime * prime
   const decryption = modInverse(prime - (other % prime), prime)!
-  return { prime, square, h: h % square, decryption, root: modInverse(prime * other, prime - 1n)! }
+  const h = once(() => key.h % square)
+  return {
+    prime,
+    square,
+    get h() {
+      return h()
+    },
+    decryption,
+    root: modInverse(prime * other, prime - 1n)!,
+  }
 }
 
 /** For the modules of this folder that compute with the factors. */
 export const halvesOf = (key: PrivateKey): Halves => halvesOfKey(key)
+
+/** Drops what this thread keeps to compute with the key: its factors are in there. */
+export function forgetPrivateKey(key: PrivateKey): void {
+  const { p, q } = halvesOf(key)
+  forgetModuli(p.prime, p.square, q.prime, q.square)
+}
 
 /** The number below modulus_p * modulus_q with these remainders; `inverse` is 1/modulus_p modulo modulus_q. */
 export function combine(restP: bigint, restQ: bigint, modulusP: bigint, modulusQ: bigint, inverse: bigint): bigint {

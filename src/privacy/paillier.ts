@@ -10,6 +10,7 @@ import { combine, type Half, halvesOf, type PrivateKey, type PublicKey } from '.
 export {
   encodeModulus,
   exportPrivateKey,
+  forgetPrivateKey,
   importPrivateKey,
   KEY_BITS,
   PrivateKey,

@@ -10,6 +10,7 @@ import {
   encrypt,
   encryptOwn,
   exportPrivateKey,
+  forgetPrivateKey,
   importPrivateKey,
   type PrivateKey,
   type PublicKey,
@@ -48,6 +49,8 @@ const handlers: { readonly [Name in JobName]: (input: Jobs[Name]['input']) => Jo
     return encodeModulus(privateKey.publicKey)
   },
   closeKey({ key }) {
+    const closed = opened.get(key)
+    if (closed !== undefined) forgetPrivateKey(closed)
     opened.delete(key)
     return null
   },

@@ -14,6 +14,7 @@ import {
   encrypt,
   encryptOwn,
   exportPrivateKey,
+  forgetPrivateKey,
   importPrivateKey,
   type PrivateKey,
   parseCiphertext,
@@ -28,6 +29,8 @@ import {
   withRandomizer,
   ZERO_CIPHERTEXT,
 } from '../../src/privacy/paillier.js'
+import { proofWork } from '../../src/privacy/proof-work.js'
+import { watchDiffieHellman } from './watch.js'
 
 const seedOf = (name: string): Uint8Array => sha256(utf8(name))
 const alice = privateKeyFromSeed(seedOf('alice'), 1024)
@@ -137,6 +140,65 @@ t.test('property: decrypt(add(enc a, enc b)) = a + b, and the difference', (t) =
   })
   t.end()
 })
+
+t.test('P2: literal vectors, of a key that anybody can make: h, and the bits of s', (t) => {
+  t.equal(
+    bytesToHex(sha256(bigintToBytes(alice.publicKey.h, 256))),
+    '972dd9ce5c1732149252c1046c69eeac1032b690d62ec37bb6e451a3c598166c',
+  )
+  t.same([1024, 2048, 3072, 4096].map(randomnessBits), [256, 256, 320, 384])
+  t.end()
+})
+
+t.test('h is derived when it is read first, and once: a channel never reads it (P8)', (t) => {
+  const bytes = randomBytes(128)
+  const n = bytes.with(0, bytes[0]! | 128).with(127, bytes[127]! | 1)
+  const before = proofWork().derived
+  const key = publicKey(n)
+  if (!key.ok) throw new Error('a modulus')
+  const one = withRandomizer(key.value, 5n, 7n)
+  t.ok(parseCiphertext(key.value, encodeCiphertext(key.value, addCiphertexts(key.value, one, one))).ok)
+  t.ok(subtractCiphertexts(key.value, one, one).ok)
+  t.equal(proofWork().derived, before, 'without h')
+  const first = encrypt(key.value, 5n, 7n)
+  t.equal(proofWork().derived, before + 1, 'counted')
+  t.equal(encrypt(key.value, 5n, 7n), first)
+  t.same(publicKey(n), key)
+  t.equal(proofWork().derived, before + 1, 'once')
+  const again = importPrivateKey(exportPrivateKey(alice))
+  t.equal(decrypt(again, encryptOwn(again, 9n, 5n)), 9n)
+  t.equal(proofWork().derived, before + 1, 'for every copy of a key')
+  t.end()
+})
+
+t.test('a key that is forgotten leaves no factor behind', (t) => {
+  if (modexpBackend === 'native') {
+    const seen = watchDiffieHellman(t)
+    const key = privateKeyFromSeed(seedOf('dave'), 1024)
+    const [p, q] = primesOf(key)
+    const secrets = [p, q, p * p, q * q]
+    const made = (): number[] =>
+      secrets.map((secret) => seen.filter(({ modulus }) => isMultiple(modulus, secret)).length)
+    const use = (): void => {
+      t.equal(decrypt(key, encryptOwn(key, 9n, 5n)), 9n)
+      rootOfRollover(key, 3n, 5n)
+    }
+    use()
+    use()
+    t.same(made(), [1, 1, 1, 1])
+    forgetPrivateKey(key)
+    use()
+    t.same(made(), [2, 2, 2, 2], 'everything anew')
+  }
+  t.end()
+})
+
+/** modexp computes modulo m * 3^k. */
+function isMultiple(modulus: bigint, of: bigint): boolean {
+  let rest = modulus
+  while (rest % 3n === 0n) rest /= 3n
+  return rest === of
+}
 
 t.test('P2: what is no ciphertext', (t) => {
   const { publicKey: key } = alice
