@@ -4,8 +4,12 @@
  *   - every segment m_i and its s_i with `c_i = (1 + m_i*n) * h^s_i`, by one random-weighted sum of them all, and
  *   - a d with `product of c_i / total = h^d`: the total encrypts the sum of the segments (the paper's additive check).
  * The second alone would let +d/-d pairs and swaps pass; the weights, one per index and hashed from all of them, do not.
- * The proof says nothing of a segment's size: a residue such as 1/3 is known to whoever made it. Only those who decrypt can
- * judge that, and `decryptRecord` does, for every segment.
+ * The second one's challenge covers the responses of the first, which counts modulo n: nobody but its maker can alter a proof.
+ *
+ * The proof says nothing of a segment's size: its maker can seal a residue such as 1/3, and `verifyRecord` passes it. Only
+ * those who decrypt can judge that, and `decryptRecord` refuses it, whichever segment it is. A public refusal would cost
+ * more than the record: half of all weights are even and clear a denominator of 2, so each weighted sum, whose response
+ * must stay below n, catches it with probability 1/2 only; 80 of them are 80 more exponentiations and 24 kB.
  */
 import { bigintToBytes, bytesToBigint, concatBytes, type Digest, equalBytes, framed, u64 } from '../base/bytes.js'
 import { prf, prfBytes, taggedHash } from '../base/digest.js'
@@ -50,7 +54,7 @@ export const segmentBytes = (bits: number): number => bits / 8 - 8
 const segmentCount = (bits: number, length: number): number => Math.max(1, Math.ceil(length / segmentBytes(bits)))
 
 /**
- * Encrypts and proves. `entropy`: 32 fresh random bytes; the randomness is hedged with key and content (P6).
+ * Encrypts and proves. `entropy`: 32 fresh random bytes; all draws are hedged with key, content and context (P6).
  * Errors: `too_long`.
  */
 export function encryptRecord(
@@ -84,13 +88,11 @@ export function sealSegments(
     'record-randomness',
     entropy,
     context,
+    u64(length),
     ...values.map((value) => bigintToBytes(value, publicKey.bytes)),
   )
-  const draw = (label: string, index: number, width: number): bigint =>
-    bytesToBigint(prfBytes(hedged, Math.ceil(width / 8), label, u64(index))) >> BigInt((8 - (width % 8)) % 8)
-
-  const randomness = values.map((_, i) => draw('record-s', i, bits))
-  const totalRandomness = draw('record-total-s', 0, bits)
+  const randomness = values.map((_, i) => draw(hedged, 'record-s', i, bits))
+  const totalRandomness = draw(hedged, 'record-total-s', 0, bits)
   const sum = values.reduce((a, b) => a + b, 0n)
   const ciphertexts = values.map((value, i) => encryptOwn(key, value, randomness[i]!))
   const total = encryptOwn(key, sum, totalRandomness)
@@ -98,30 +100,40 @@ export function sealSegments(
 
   const width = widths(publicKey)
   const difference = randomness.reduce((a, b) => a + b, 0n) - totalRandomness
+  // P6: one statement, one mask, whatever the entropy is: under two challenges a mask gives the content away.
+  const masks = prf(hedged, 'record-masks', statement)
   for (let attempt = 0; ; attempt++) {
-    const maskValue = draw('record-mask-value', attempt, width.value)
-    const maskRandomness = draw('record-mask-randomness', attempt, width.randomness)
-    const maskDifference = draw('record-mask-difference', attempt, width.randomness)
+    const maskValue = draw(masks, 'record-mask-value', attempt, width.value)
+    const maskRandomness = draw(masks, 'record-mask-randomness', attempt, width.randomness)
+    const maskDifference = draw(masks, 'record-mask-difference', attempt, width.randomness)
     const seed = seedOf(
       publicKey,
       statement,
       encryptOwn(key, maskValue, maskRandomness),
       encryptOwn(key, 0n, maskDifference),
     )
-    const weight = weightsOf(seed, values.length)
-    const responses: Responses = {
-      value: maskValue - weightedSum(weight.segments, values),
-      randomness: maskRandomness - weightedSum(weight.segments, randomness),
-      difference: maskDifference - weight.total * difference,
+    const weights = weightsOf(seed, values.length)
+    const known: Known = {
+      value: maskValue - weightedSum(weights, values),
+      randomness: maskRandomness - weightedSum(weights, randomness),
     }
-    if (!withinWindows(publicKey, responses)) continue
+    if (!inside(known.value, width.value) || !inside(known.randomness, width.randomness)) continue
+    const responses = { ...known, difference: maskDifference - totalWeight(publicKey, seed, known) * difference }
+    if (!inside(responses.difference, width.randomness)) continue
     const encode = (ciphertext: bigint): Uint8Array => encodeCiphertext(publicKey, ciphertext)
     const proof = encodeProof(publicKey, seed, responses)
     return { length, segments: ciphertexts.map(encode), total: encode(total), proof }
   }
 }
 
-/** Whether the record is whole, its segments add up to its total, and whoever made it knew them all in this context. */
+/** Uniform below 2^width. */
+const draw = (key: Uint8Array, label: string, index: number, width: number): bigint =>
+  bytesToBigint(prfBytes(key, Math.ceil(width / 8), label, u64(index))) >> BigInt((8 - (width % 8)) % 8)
+
+/**
+ * Whether the record is whole, its segments add up to its total, and whoever made it knew them all in this context. Not
+ * whether each is in its range: see above.
+ */
 export function verifyRecord(key: PublicKey, record: SealedRecord, context: Uint8Array): boolean {
   const parsed = parseRecord(key, record)
   const proof = decodeProof(key, record.proof)
@@ -135,12 +147,13 @@ export function verifyRecord(key: PublicKey, record: SealedRecord, context: Uint
   if (!zero.ok) return false
 
   const { responses, seed } = proof
-  const weight = weightsOf(seed, segments.length)
+  const weights = weightsOf(seed, segments.length)
   const known = segments.reduce(
-    (product, segment, i) => (product * modPow(segment, weight.segments[i]!, key.nn)) % key.nn,
+    (product, segment, i) => (product * modPow(segment, weights[i]!, key.nn)) % key.nn,
     withRandomizer(key, responses.value, randomizer(key, responses.randomness)),
   )
-  const balanced = (randomizer(key, responses.difference) * modPow(zero.value, weight.total, key.nn)) % key.nn
+  const weight = totalWeight(key, seed, responses)
+  const balanced = (randomizer(key, responses.difference) * modPow(zero.value, weight, key.nn)) % key.nn
   return equalBytes(seed, seedOf(key, statementDigest(key, record.length, segments, total, context), known, balanced))
 }
 
@@ -176,9 +189,13 @@ function parseRecord(key: PublicKey, record: SealedRecord): { segments: bigint[]
   return { segments: parsed, total }
 }
 
-interface Responses {
+/** The first claim's responses. */
+interface Known {
   readonly value: bigint
   readonly randomness: bigint
+}
+
+interface Responses extends Known {
   readonly difference: bigint
 }
 
@@ -189,12 +206,13 @@ function widths(key: PublicKey): { readonly value: number; readonly randomness: 
 }
 
 /** Responses this far from both ends of the mask's range are equally likely whatever is hidden: others restart. */
+function inside(response: bigint, bits: number): boolean {
+  const margin = 1n << BigInt(bits - MASK_EXCESS_BITS)
+  return response >= margin && response < (1n << BigInt(bits)) - margin
+}
+
 function withinWindows(key: PublicKey, responses: Responses): boolean {
   const width = widths(key)
-  const inside = (response: bigint, bits: number): boolean => {
-    const margin = 1n << BigInt(bits - MASK_EXCESS_BITS)
-    return response >= margin && response < (1n << BigInt(bits)) - margin
-  }
   return (
     inside(responses.value, width.value) &&
     inside(responses.randomness, width.randomness) &&
@@ -229,22 +247,28 @@ function statementDigest(
 const seedOf = (key: PublicKey, statement: Digest, known: bigint, balanced: bigint): Digest =>
   taggedHash('record-seed', statement, encodeCiphertext(key, known), encodeCiphertext(key, balanced))
 
-function weightsOf(seed: Uint8Array, count: number): { readonly segments: bigint[]; readonly total: bigint } {
-  const weight = (label: string, index: number): bigint =>
-    bytesToBigint(taggedHash(label, seed, u64(index)).subarray(0, WEIGHT_BITS / 8))
-  const segments = Array.from({ length: count }, (_, i) => weight('record-weight', i))
-  return { segments, total: weight('record-total-weight', 0) }
-}
+const weightOf = (digest: Digest): bigint => bytesToBigint(digest.subarray(0, WEIGHT_BITS / 8))
 
-function encodeProof(key: PublicKey, seed: Uint8Array, responses: Responses): Uint8Array {
+const weightsOf = (seed: Uint8Array, count: number): bigint[] =>
+  Array.from({ length: count }, (_, i) => weightOf(taggedHash('record-weight', seed, u64(i))))
+
+const totalWeight = (key: PublicKey, seed: Uint8Array, known: Known): bigint =>
+  weightOf(taggedHash('record-total-weight', seed, encodeKnown(key, known)))
+
+function encodeKnown(key: PublicKey, { value, randomness }: Known): Uint8Array {
   const width = widths(key)
   return concatBytes(
-    seed,
-    bigintToBytes(responses.value, Math.ceil(width.value / 8)),
-    bigintToBytes(responses.randomness, Math.ceil(width.randomness / 8)),
-    bigintToBytes(responses.difference, Math.ceil(width.randomness / 8)),
+    bigintToBytes(value, Math.ceil(width.value / 8)),
+    bigintToBytes(randomness, Math.ceil(width.randomness / 8)),
   )
 }
+
+const encodeProof = (key: PublicKey, seed: Uint8Array, responses: Responses): Uint8Array =>
+  concatBytes(
+    seed,
+    encodeKnown(key, responses),
+    bigintToBytes(responses.difference, Math.ceil(widths(key).randomness / 8)),
+  )
 
 function decodeProof(key: PublicKey, proof: Uint8Array): { seed: Uint8Array; responses: Responses } | undefined {
   const width = widths(key)

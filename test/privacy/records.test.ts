@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { bigintToBytes, bytesToBigint, concatBytes, equalBytes, framed, u64, utf8 } from '../../src/base/bytes.js'
 import { sha256, taggedHash } from '../../src/base/digest.js'
-import { modexpBackend, modInverse } from '../../src/privacy/modexp.js'
+import { mod, modexpBackend, modInverse } from '../../src/privacy/modexp.js'
 import { decrypt, encrypt, type PrivateKey, privateKeyFromSeed } from '../../src/privacy/paillier.js'
 import {
   decryptRecord,
@@ -175,7 +175,11 @@ t.test('segments out of range: whoever made them knows them, whoever decrypts re
     [1n << BigInt(8 * size), 22n, 33n],
     [11n, 22n, n - 33n],
   ]
-  for (const cheat of cheats) t.same(decryptRecord(alice, seal(cheat)), refused)
+  for (const cheat of cheats) {
+    const one = seal(cheat)
+    t.ok(verifyRecord(publicKey, one, context), 'the proof is silent on size')
+    t.same(decryptRecord(alice, one), refused, 'the reader is not')
+  }
   t.same(decryptRecord(alice, seal([11n, 22n, 256n], 2 * size + 1)), refused, 'the last one is shorter')
   t.ok(decryptRecord(alice, seal([11n, 22n, 255n], 2 * size + 1)).ok)
   const total = bytesOf(encrypt(publicKey, 67n, 9n))
@@ -190,8 +194,28 @@ interface Knowledge {
   readonly difference: bigint
 }
 
+interface Masks {
+  readonly value: bigint
+  readonly randomness: bigint
+  readonly difference: bigint
+}
+/** P10 at 1024 bits: widths of the masks, and how far responses stay from their ends. */
+const width = { value: 1024n + 199n, randomness: 256n + 199n }
+const window = (bits: bigint) => ({ start: 1n << (bits - 64n), end: (1n << bits) - (1n << (bits - 64n)) })
+const middle: Masks = {
+  value: 1n << (width.value - 1n),
+  randomness: 1n << (width.randomness - 1n),
+  difference: 1n << (width.randomness - 1n),
+}
+
 /** The proof computed here a second time, by a prover who answers with what it has, true or not. */
-function forged(segments: readonly bigint[], total: bigint, length: number, known: Knowledge): SealedRecord {
+function forged(
+  segments: readonly bigint[],
+  total: bigint,
+  length: number,
+  known: Knowledge,
+  mask: Masks = middle,
+): SealedRecord {
   const encoded = [...segments, total].map(bytesOf)
   const statement = taggedHash(
     'record',
@@ -202,18 +226,18 @@ function forged(segments: readonly bigint[], total: bigint, length: number, know
     u64(segments.length),
     framed(...encoded),
   )
-  const [maskValue, mask, maskDifference] = [1n << 1222n, 1n << 454n, 1n << 454n]
-  const commitments = [encrypt(publicKey, maskValue, mask), encrypt(publicKey, 0n, maskDifference)].map(bytesOf)
-  const seed = taggedHash('record-seed', statement, ...commitments)
-  const weight = (label: string, i: number): bigint => bytesToBigint(taggedHash(label, seed, u64(i)).subarray(0, 16))
+  const commitments = [encrypt(publicKey, mask.value, mask.randomness), encrypt(publicKey, 0n, mask.difference)]
+  const seed = taggedHash('record-seed', statement, ...commitments.map(bytesOf))
+  const weight = (label: string, part: Uint8Array): bigint =>
+    bytesToBigint(taggedHash(label, seed, part).subarray(0, 16))
   const weighted = (list: readonly bigint[]): bigint =>
-    list.reduce((sum, value, i) => sum + weight('record-weight', i) * value, 0n)
-  const proof = concatBytes(
-    seed,
-    bigintToBytes(maskValue - weighted(known.values), 153),
-    bigintToBytes(mask - weighted(known.randomness), 57),
-    bigintToBytes(maskDifference - weight('record-total-weight', 0) * known.difference, 57),
+    list.reduce((sum, value, i) => sum + weight('record-weight', u64(i)) * value, 0n)
+  const answers = concatBytes(
+    bigintToBytes(mask.value - weighted(known.values), 153),
+    bigintToBytes(mask.randomness - weighted(known.randomness), 57),
   )
+  const difference = mask.difference - weight('record-total-weight', answers) * known.difference
+  const proof = concatBytes(seed, answers, bigintToBytes(difference, 57))
   return { length, segments: encoded.slice(0, -1), total: encoded.at(-1)!, proof }
 }
 
@@ -259,20 +283,33 @@ t.test('a prover who seals another number of segments than the length says', (t)
 })
 
 t.test('responses outside their windows, where the equation holds all the same', (t) => {
-  // The first response counts modulo n: 1024 bits of n, 199 of excess, so 153 bytes hold multiples beyond the window.
-  const [start, width, end] = [32, 153, 1n << 1223n]
-  const response = bytesToBigint(record.proof.subarray(start, start + width))
-  const withResponse = (value: bigint): SealedRecord => {
-    const proof = Uint8Array.from(record.proof)
-    proof.set(bigintToBytes(value, width), start)
-    return { ...record, proof }
+  // A segment of value 0 with s = 0 and a total with s = 0: the responses are the masks themselves.
+  const nothing: Knowledge = { values: [0n], randomness: [0n], difference: 0n }
+  const passes = (part: Partial<Masks>): boolean =>
+    verifyRecord(publicKey, forged([1n], 1n, size, nothing, { ...middle, ...part }), context)
+  for (const part of ['value', 'randomness', 'difference'] as const) {
+    const bits = part === 'value' ? width.value : width.randomness
+    const { start, end } = window(bits)
+    for (const mask of [start, end - 1n]) t.ok(passes({ [part]: mask }), `${part}: the edge`)
+    for (const mask of [0n, start - 1n, end, (1n << bits) - 1n]) t.notOk(passes({ [part]: mask }), `${part}: beyond`)
   }
-  const margin = 1n << 1159n
-  t.ok(verifyRecord(publicKey, withResponse((response % n) + (margin / n + 1n) * n), context), 'inside: the same proof')
-  t.notOk(verifyRecord(publicKey, withResponse(response % n), context), 'below')
-  t.notOk(verifyRecord(publicKey, withResponse((response % n) + (end / n) * n), context), 'above')
   t.end()
 })
+
+t.test(
+  'a stranger can make no other proof of one: a response that counts modulo n is bound as the integer it is',
+  (t) => {
+    const { start, end } = window(width.value)
+    const response = bytesToBigint(record.proof.subarray(32, 32 + 153))
+    for (const other of [response + n, response - n, start + mod(response - start, n)]) {
+      t.ok(other >= start && other < end)
+      const proof = Uint8Array.from(record.proof)
+      proof.set(bigintToBytes(other, 153), 32)
+      t.notOk(verifyRecord(publicKey, { ...record, proof }, context))
+    }
+    t.end()
+  },
+)
 
 t.test('every byte of the proof counts', (t) => {
   for (let i = 0; i < record.proof.length; i += 7) {
