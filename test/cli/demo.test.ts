@@ -1,8 +1,7 @@
 /** The built demo as its user runs it: a bad file of claims, an interruption, a crash (issue A, items 2 to 4). */
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
@@ -29,6 +28,9 @@ const CLAIMS = [
 const home = t.testdir({ 'claims.csv': CLAIMS, 'header.csv': `${CLAIMS.split('\r\n')[0]}\r\n` })
 const at = (...names: string[]) => join(home, ...names)
 
+// Several whole runs of real processes: on a busy machine longer than the other files may take.
+t.setTimeout(900_000)
+
 /** Id and command line of all processes that name the directory. */
 function processesOf(dir: string): string[] {
   return commandLines().filter((line) => line.includes(dir))
@@ -47,8 +49,8 @@ function commandLines(): string[] {
   })
 }
 
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const late = Date.now() + 60_000; !holds(); await pause(50)) {
+async function until(holds: () => boolean, what: string, ms = 60_000): Promise<void> {
+  for (const late = Date.now() + ms; !holds(); await pause(50)) {
     if (Date.now() > late) throw new Error(`waited in vain: ${what}`)
   }
 }
@@ -59,10 +61,32 @@ async function isFree(store: string): Promise<boolean> {
   return opened.ok
 }
 
-t.test('rows of every kind: the good ones paid, the bad ones named, exit 6, nothing left behind', async (t) => {
-  const before = readdirSync(tmpdir()).filter((name) => name.startsWith('meridian-'))
-  const { code, out, err } = await run(['demo', '--csv', at('claims.csv'), '--key-bits', '1024', '--json'])
-  t.equal(code, 6, err)
+interface Started {
+  readonly child: ChildProcess
+  readonly out: () => string
+  readonly err: () => string
+  readonly code: Promise<number | null>
+}
+
+function start(...more: string[]): Started {
+  const args = [BIN, 'demo', '--csv', at('claims.csv'), '--key-bits', '1024', '--json', ...more]
+  const child = spawn(process.execPath, args, { env: { PATH: process.env['PATH'] }, stdio: 'pipe' })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (data: Buffer) => {
+    out += data.toString()
+  })
+  child.stderr.on('data', (data: Buffer) => {
+    err += data.toString()
+  })
+  const code = once(child, 'close').then(([code]) => code as number | null)
+  return { child, code, out: () => out, err: () => err }
+}
+
+t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sandbox to try by hand', async (t) => {
+  const work = at('kept')
+  const demo = start('--keep', '--dir', work)
+  await until(() => /pay <the invoice>/.test(demo.err()) || demo.child.exitCode !== null, 'the sandbox is up', 240_000)
+  const [out, err] = [demo.out(), demo.err()]
   const lines = out.trimEnd().split('\n')
   t.equal(lines.length, 1, 'progress goes to standard error')
   t.same(JSON.parse(lines.at(-1)!), {
@@ -93,75 +117,65 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6, noth
   t.match(err, /a2 +payer-1 → hospital-2 +1,241\.22 +fee 0\.13 +wire [0-9a-f]{24}…/)
   t.match(err, /a4 +nothing covered/)
   t.match(err, /ok +hospital-2 +due by the CSV 1,241\.23 +received by settlement 1,241\.23 +its own books 1,241\.23/)
-  const work = /(\S+meridian-demo-\S+)/.exec(err)?.[1] ?? ''
-  t.not(work, '')
-  t.notOk(existsSync(work), 'its directory is removed')
-  t.strictSame(processesOf(work), [], 'and no process left')
-  t.strictSame(
-    readdirSync(tmpdir()).filter((name) => name.startsWith('meridian-demo-') && !before.includes(name)),
-    [],
-  )
+  const commands = [...err.matchAll(/^ +npx --no meridian (.*)$/gm)].map(([, command]) => command!)
+  t.equal(commands.length, 5)
+  let invoice = ''
+  for (const command of commands) {
+    const args = command.replace('<the invoice>', invoice).split(' ')
+    const receipt = args[0] === 'pay' ? ['--receipt', at('receipt.json')] : []
+    const done = await run([...args, ...receipt])
+    t.equal(done.code, 0, `${command}: ${done.err}`)
+    if (args[0] === 'invoice') invoice = done.out.trim()
+    if (args[0] === 'pay') t.match(done.out, /^succeeded 1,241\.22 fee 0\.13 hops 2 /)
+  }
+  demo.child.kill('SIGINT')
+  t.equal(await demo.code, 6, demo.err())
+  t.strictSame(processesOf(work), [], 'no process is left')
+  t.ok(existsSync(join(work, 'wire')), 'a directory that was named stays')
 })
 
-t.test('no claim at all: canaries alone, in one process each', async (t) => {
-  const args = [
-    'demo',
-    '--csv',
-    at('header.csv'),
-    '--key-bits',
-    '1024',
-    '--dir',
-    at('empty'),
-    '--nodes-per-process',
-    '1',
-  ]
+t.test('no claim at all: canaries alone, one process each; nothing left behind', async (t) => {
+  const args = ['demo', '--csv', at('header.csv'), '--key-bits', '1024', '--nodes-per-process', '1']
   const { code, out, err } = await run(args)
-  t.equal(code, 0, err)
+  t.equal(code, 0, `${out}${err}`)
   t.match(out, /claims 0 = paid 0 \+ nothing covered 0 \+ refused 0 \+ failed 0/)
-  t.ok(existsSync(at('empty', 'wire')), 'a directory that was named stays')
+  const work = /(\S+meridian-demo-\S+)/.exec(out)?.[1] ?? at()
+  t.notOk(existsSync(work), 'its directory is removed')
+  t.strictSame(processesOf(work), [], 'and no process is left')
 })
 
 /** Starts the demo and lets it come as far as a running hub. */
 async function underWay(name: string) {
   const dir = at(name)
-  const args = ['demo', '--csv', at('claims.csv'), '--key-bits', '1024', '--dir', dir, '--json']
-  const child = spawn(process.execPath, [BIN, ...args], { env: { PATH: process.env['PATH'] }, stdio: 'pipe' })
-  let err = ''
-  child.stderr.on('data', (data: Buffer) => {
-    err += data.toString()
-  })
-  child.stdout.resume()
-  const ended = once(child, 'close') as Promise<[number | null]>
+  const demo = start('--dir', dir)
   const hubApi = join(dir, 'nodes', 'hub', 'api.json')
-  await until(() => existsSync(hubApi) || child.exitCode !== null, 'the hub is up')
-  return { dir, child, ended, hubApi, said: () => err }
+  await until(() => existsSync(hubApi) || demo.child.exitCode !== null, 'the hub is up')
+  return { dir, hubApi, ...demo }
 }
 
 t.test('Ctrl-C leaves no process and no lock', async (t) => {
-  const { dir, child, ended, hubApi, said } = await underWay('interrupted')
+  const { dir, child, code, hubApi, err } = await underWay('interrupted')
   child.kill('SIGINT')
-  const [code] = await ended
-  t.equal(code, 1, said())
-  t.match(said(), /interrupted/)
+  t.equal(await code, 1, err())
+  t.match(err(), /interrupted/)
   t.strictSame(processesOf(dir), [])
   t.notOk(existsSync(hubApi), 'the hub stopped in order')
   t.ok(await isFree(join(dir, 'nodes', 'hub', 'store')))
 })
 
 t.test('a process that is killed ends the demo, and all others', async (t) => {
-  const { dir, ended, said } = await underWay('crash')
+  const { dir, code, err } = await underWay('crash')
   const hub = processesOf(join(dir, 'nodes', 'hub')).find((line) => / hub --dir /.test(line))
   process.kill(Number.parseInt(hub!, 10), 'SIGKILL')
-  const [code] = await ended
-  t.equal(code, 1, said())
-  t.match(said(), /the process hub ended with SIGKILL/)
+  t.equal(await code, 1, err())
+  t.match(err(), /the process hub ended with SIGKILL/)
   t.strictSame(processesOf(dir), [])
 })
 
 t.test('a demo that is killed takes its processes with it', async (t) => {
-  const { dir, child, ended } = await underWay('killed')
+  const { dir, child, code } = await underWay('killed')
   child.kill('SIGKILL')
-  await ended
+  await code
   await until(() => processesOf(dir).length === 0, 'all processes are gone')
   t.ok(await isFree(join(dir, 'nodes', 'hub', 'store')))
 })

@@ -9,7 +9,7 @@ export class Progress {
   readonly #ended: AbortSignal
 
   constructor(
-    private readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean },
+    private readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number },
     ended: AbortSignal,
   ) {
     this.#ended = ended
@@ -33,11 +33,13 @@ export class Progress {
     let how = ''
     let shown = performance.now()
     const line = () => `[${this.elapsed.padStart(6)} s] ${title}${how === '' ? '' : `: ${how}`}`
-    if (this.out.isTTY) this.out.write(`\r\x1b[K${line()}`)
+    // A line that wraps could not be written over.
+    const rewrite = () => this.out.write(`\r\x1b[K${line().slice(0, (this.out.columns ?? 80) - 1)}`)
+    if (this.out.isTTY) rewrite()
     const result = await work((text) => {
       how = text
       if (this.#ended.aborted) return
-      if (this.out.isTTY) this.out.write(`\r\x1b[K${line()}`)
+      if (this.out.isTTY) rewrite()
       else if (performance.now() - shown > LINE_MS) {
         shown = performance.now()
         this.say(`${line()} …`)

@@ -48,6 +48,7 @@ export interface Group {
 }
 
 const BLOCK_MS = 100
+const SERVICES: ReadonlySet<PartyName> = new Set(['hub', 'issuer'])
 /** The demo's hub grants whatever hospital asks for, up to all that may ever be minted. */
 const INBOUND_MAX = formatDecimal(((1n << BigInt(AMOUNT_BITS)) - 1n) as Amount)
 
@@ -165,7 +166,9 @@ export class Stage {
       MERIDIAN_INBOUND_MAX: verb === 'hub' ? INBOUND_MAX : '0.00',
     }
     const dirs = parties.flatMap((party) => ['--dir', this.nodeDir(party)])
-    await this.processes.serve(name, [verb, ...dirs], env)
+    // The hub's and the issuer's proofs are everybody's way; the others share the machine with them.
+    const threads = parties.length === 1 && SERVICES.has(parties[0]!) ? [] : ['--threads', '1']
+    await this.processes.serve(name, [verb, ...dirs, ...threads], env)
     const hub = this.#hubUrl === '' ? null : await this.#link(`${name}-to-hub`, this.#hubUrl)
     return Promise.all(
       parties.map(async (party) => {

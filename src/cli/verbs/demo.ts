@@ -39,6 +39,7 @@ async function demo(options: DemoOptions): Promise<void> {
   const plan = planMoney(rows, defaultConfig(AMOUNT_BITS).policy, draw)
   const interrupt = new AbortController()
   const progress = new Progress(out.json ? process.stderr : process.stdout, interrupt.signal)
+  ignoreRepeats()
   const interrupted = untilStopped().then(() => interrupt.abort())
   const stage = await Stage.create({ dir: options.dir, keyBits: options.keyBits })
   let kept = true // whatever goes wrong is left to be looked at
@@ -65,6 +66,11 @@ async function demo(options: DemoOptions): Promise<void> {
     interrupt.abort()
     await stage.end(kept)
   }
+}
+
+/** `npm start` passes on the Ctrl-C that the terminal sent here as well: the second one must not end the tidying up. */
+function ignoreRepeats(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)
 }
 
 async function readRows(path: string): Promise<readonly ClaimRow[]> {

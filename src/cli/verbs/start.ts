@@ -22,6 +22,7 @@ interface StartOptions extends CommonOptions {
   readonly feeBase?: string
   readonly feePpm?: number
   readonly inboundMax?: string
+  readonly threads?: number
   readonly logLevel?: LogLevel
 }
 
@@ -37,6 +38,7 @@ const startCommand = (name: string, description: string, forwarding: boolean): C
     .option('--fee-base <amount>', 'forwarding: fee of every payment, such as 0.01')
     .option('--fee-ppm <millionths>', 'forwarding: proportional fee', integer(0, 10_000_000))
     .option('--inbound-max <amount>', 'most that this node deposits where a peer asks for inbound capacity')
+    .option('--threads <count>', 'threads that make and check proofs, for all nodes of the process', integer(1, 64))
     .addOption(new Option('--log-level <level>', 'of node.log').choices(LOG_LEVELS))
     .action((options: StartOptions) => start(options, forwarding))
 
@@ -51,7 +53,7 @@ async function start(options: StartOptions, forwarding: boolean): Promise<void> 
   const flags = flagsOf(options, dirs)
   const out = outputOf(options)
   const stopped = untilStopped()
-  const pool = createPool({ threads: proofThreads() })
+  const pool = createPool({ threads: options.threads ?? proofThreads() })
   try {
     const nodes = await hostAll(options, { dirs, flags, forwarding, pool, out })
     try {
