@@ -1,7 +1,7 @@
 /** The operator API before real nodes: tokens, idempotency keys, bodies, payments, events. */
 import { existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { type AddressInfo, connect as connectSocket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ApiClient, connectApi } from '../../src/api/client.js'
@@ -15,6 +15,7 @@ import { createPool } from '../../src/privacy/pool.js'
 import { verifyReceipt } from '../../src/router/receipt.js'
 import { memoryStore } from '../../src/store/memory.js'
 import { People } from '../wallet/people.js'
+import { brokenBodies, framesOf, slowReader } from './hostile.js'
 import { type Hosted, Nodes } from './nodes.js'
 
 const cents = (value: bigint) => value as Amount
@@ -226,41 +227,16 @@ t.test('hundreds of broken bodies: a clear refusal each, and no money moves', as
   }
   t.same([...seen.keys()].sort(), ['bad_amount', 'bad_request', 'too_long'], JSON.stringify([...seen]))
   t.ok([...seen.values()].reduce((sum, count) => sum + count, 0) > 300)
+  const invoice = Buffer.from('{"amount_minor":"3","reference":"caf?"}')
+  invoice[invoice.indexOf('?')] = 0xe9 // no UTF-8: it would become another text silently
+  const json = { 'content-type': 'application/json', 'idempotency-key': 'latin' }
+  t.equal(await codeOf(await alice.call('POST', '/v1/invoices', json, invoice)), 'bad_request')
   const plain = await alice.call('POST', '/v1/invoices', { 'content-type': 'text/plain', 'idempotency-key': 'k' }, '{}')
   t.equal(plain.status, 400)
   t.equal(await totalOf(alice), before)
   t.equal((await alice.call('GET', '/healthz')).status, 200)
   t.equal(Object.hasOwn(Object.prototype, 'polluted'), false)
 })
-
-/** Every byte-level cut, every field gone, of another type, added; prototypes, depth, size. */
-function* brokenBodies(body: Record<string, unknown>): Generator<string | Uint8Array> {
-  const text = JSON.stringify(body)
-  for (let cut = 1; cut < text.length; cut += Math.ceil(text.length / 20)) yield text.slice(0, cut)
-  const amounts = Object.keys(body).filter((name) => name.endsWith('_minor'))
-  for (const name of Object.keys(body)) {
-    for (const value of [null, [], {}, -1, 0.5, ['3'], { a: 1 }, 'x\u0000', '\ud800', 'y'.repeat(5_000)]) {
-      if (name === 'reference' && typeof value === 'string' && value.length < 100) continue // refused deeper, or fine
-      if (name === 'invoice' && typeof value === 'string' && value.length < 100) continue
-      yield JSON.stringify({ ...body, [name]: value })
-    }
-    const { [name]: _gone, ...rest } = body
-    if (name !== 'expires_in_s' && name !== 'inbound_minor') yield JSON.stringify(rest)
-  }
-  for (const name of amounts) yield JSON.stringify({ ...body, [name]: 3 })
-  yield `${text.slice(0, -1)},"__proto__":{"polluted":1}}`
-  yield `${text.slice(0, -1)},"constructor":{"prototype":{"polluted":1}}}`
-  yield `${text.slice(0, -1)},"unknown":1}`
-  yield `${text.slice(0, -1)},"${amounts[0]}":"x"}` // a duplicate: the last one counts
-  yield '['.repeat(30_000) + ']'.repeat(30_000)
-  yield `{"a":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_001)}`
-  yield JSON.stringify({ ...body, padding: 'x'.repeat(70_000) })
-  yield new Uint8Array([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d])
-  yield 'null'
-  yield '"text"'
-  yield '{}'
-  yield `\ufeff${text}`
-}
 
 t.test('a channel, invoices and payments', async (t) => {
   const address = `${idText(bob.node.account)}@${bob.node.status().listening}`
@@ -311,6 +287,10 @@ t.test('a payment without an end is told as pending; the same key asks again', a
   const ended = await alice.call('POST', '/v1/payments', { ...headers, prefer: 'wait=60' }, body)
   t.same([ended.status, ended.headers.get('idempotency-replayed')], [201, 'true'])
   t.match(await ended.json(), { status: 'succeeded', amount_minor: '9' })
+  const heard = new AbortController()
+  for await (const event of bob.client.events(0, heard.signal)) {
+    if (event.type === 'invoice.paid' && event['reference'] === 'late') heard.abort()
+  }
 })
 
 t.test('a stop ends what waits; the next start has another token and the same memory', async (t) => {
@@ -386,61 +366,3 @@ t.test('events: pages, streams from any cursor, heartbeats, readers that do not 
   await slowReader(reader)
   t.equal((await reader.call('GET', '/healthz')).status, 200)
 })
-
-async function framesOf(response: Response, count: number) {
-  const events: unknown[] = []
-  let heartbeats = 0
-  let text = ''
-  const decoder = new TextDecoder()
-  for await (const chunk of response.body!) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true })
-    const frames = text.split('\n\n')
-    text = frames.pop()!
-    for (const frame of frames) {
-      if (frame === ':') heartbeats += 1
-      else {
-        const [id, data] = frame.split('\n')
-        const event = JSON.parse(data!.slice('data: '.length)) as { readonly cursor: number }
-        if (id !== `id: ${event.cursor}`) throw new Error('id is the cursor')
-        events.push(event)
-      }
-    }
-    if (events.length >= count && heartbeats > 0) break
-  }
-  return { events, heartbeats }
-}
-
-/** Asks for far more than sockets hold, reads nothing: the server ends it and goes on. */
-async function slowReader({ node, api, token }: Hosted): Promise<void> {
-  const reference = 'x'.repeat(256)
-  const { durable } = node.engine.run((tx) => {
-    for (let i = 0; i < 40_000; i++) {
-      node.events.append(tx, {
-        type: 'invoice.paid',
-        time: 1,
-        invoice: 'aa',
-        reference,
-        amount: cents(1n),
-        channel: 'bb',
-      })
-    }
-  })
-  await durable
-  const { events } = node
-  const listen = events.listen.bind(events)
-  const given = new Promise<void>((resolve) => {
-    events.listen = (listener) => {
-      const stop = listen(listener)
-      return () => {
-        stop()
-        resolve()
-      }
-    }
-  })
-  const socket = connectSocket(Number(new URL(api.url).port), '127.0.0.1')
-  socket.on('error', () => {}) // a reset is one way of being ended
-  socket.pause()
-  socket.write(`GET /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`)
-  await given
-  socket.destroy()
-}
