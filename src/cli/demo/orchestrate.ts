@@ -18,8 +18,8 @@ import { type Group, groupsOf, type Party, type Stage } from './stage.js'
 import { wsRecording } from './ws-recording.js'
 
 /** Besides ledger, hub, issuer and the demo itself: at most 16 processes whatever the file holds. */
-const PAYER_PROCESSES = 3
-const HOSPITAL_PROCESSES = 4
+const PAYER_PROCESSES = 2
+const HOSPITAL_PROCESSES = 3
 const PROCESSES_MAX = 12
 const SAMPLES = 4
 

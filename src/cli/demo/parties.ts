@@ -21,9 +21,9 @@ export interface Onboarded {
   opened: number
 }
 
-/** Both work for others one transaction at a time: two asked at once keep them busy, more would only wait (L2). */
+/** Both work for others one transaction at a time: a few asked at once keep them busy, more would only wait (L2). */
 const ISSUER_LANES = 2
-const HUB_LANES = 2
+const HUB_LANES = 3
 const CLOSE_LANES = 4
 const ASK_MS = 250
 const READY_MS = 60_000
@@ -57,13 +57,15 @@ export class Registrar {
     private readonly tell: (done: Onboarded) => void,
   ) {}
 
-  /** Admission, registration with the key proof, and its first money. */
+  /** Admission, registration with the key proof, and its first money, ready to be spent. */
   async fund(party: Party, amount: Amount): Promise<void> {
     const request = await readPublicKey(filesOf(party.dir).publicKey)
     const { admission } = await insist(party, () => this.issuer.api.admit(`admit-${party.name}`, request))
     await insist(party, () => party.api.register('register', admission))
     this.#count('registered')
     await this.mint(party, amount)
+    // L2: a credit is spendable after two rollovers. Now, and not while the hub waits for them.
+    for (const stage of [1, 2]) await insist(party, () => party.api.rollover(`rollover-${stage}`))
   }
 
   async mint(party: Party, amount: Amount, key = `mint-${party.name}`): Promise<void> {
