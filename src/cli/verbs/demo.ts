@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
 import { need } from '../../chain-adapter/need.js'
@@ -22,6 +23,7 @@ interface DemoOptions extends CommonOptions {
   readonly nodesPerProcess?: number
 }
 
+const NOTICED_MS = 1_000
 const CLAIMS = fileURLToPath(new URL('../../../data/claims.csv', import.meta.url))
 
 export const demoVerb = (): Command =>
@@ -51,7 +53,11 @@ async function demo(options: DemoOptions): Promise<void> {
     )
     const groups = castGroups(plan, options.nodesPerProcess)
     const ended = interrupted.then(() => 'interrupted' as const)
-    const outcome = await Promise.race([play(stage, plan, groups, progress), stage.processes.crashed, ended])
+    const outcome = await Promise.race([
+      play(stage, plan, groups, progress).catch((error: unknown) => causeOf(error, stage)),
+      stage.processes.crashed,
+      ended,
+    ])
     if (outcome === 'interrupted') {
       kept = false
       throw new VerbExit(EXIT.checkFailed, 'interrupted: nothing was reconciled')
@@ -71,6 +77,12 @@ async function demo(options: DemoOptions): Promise<void> {
 /** `npm start` passes on the Ctrl-C that the terminal sent here as well: the second one must not end the tidying up. */
 function ignoreRepeats(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)
+}
+
+/** A call that failed because its process is gone is told by the process's end, which may be noticed a moment later. */
+async function causeOf(error: unknown, stage: Stage): Promise<never> {
+  await Promise.race([stage.processes.crashed, pause(NOTICED_MS)])
+  throw error
 }
 
 async function readRows(path: string): Promise<readonly ClaimRow[]> {
