@@ -3,12 +3,12 @@ import { ERRORS, InvariantError, MeridianError } from '../base/errors.js'
 import { EXIT, errorWord, exitCodeOf, isSystemError, UsageError, VerbExit } from './exit.js'
 import { toJson } from './output.js'
 import { group } from './verb.js'
-import { VERBS } from './verbs/index.js'
+import { loadVerbs } from './verbs/index.js'
 
 /** Runs one command line. @returns the process's exit code; never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
   const about = 'Confidential payment channels: amounts stay encrypted toward ledger, wire and disk.'
-  const program = group('meridian', about, VERBS)
+  const program = group('meridian', about, await loadVerbs(argv[0]))
   try {
     await program.parseAsync(argv, { from: 'user' })
     return EXIT.done

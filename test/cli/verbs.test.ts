@@ -43,33 +43,33 @@ let payerProcess: Running
 let ledgerId = ''
 
 t.test('genesis, ledger, nodes', async (t) => {
-  for (const role of ['issuer', 'regulator']) {
-    const made = await did('init', ...dir(role), '--role', role, '--key-bits', '1024', '--test')
-    accounts.set(role, made['account'] as string)
+  const init = async (name: string, role: string, ...more: string[]) => {
+    const made = await did('init', ...dir(name), '--role', role, ...more)
+    accounts.set(name, made['account'] as string)
   }
+  await Promise.all(['issuer', 'regulator'].map((role) => init(role, role, '--key-bits', '1024', '--test')))
   const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json')]
   const genesis = await did('genesis', ...dir('ledger'), ...keys, '--test', '--window-min', '10')
   ledgerId = genesis['ledger'] as string
   const ledger = await started('ledger', ...dir('ledger'), '--port', '0', '--block-ms', '20')
   ledgerUrl = ledger.lines[0]!['ready'] as string
-  for (const [name, role] of [
-    ['hub', 'hub'],
-    ['hospital', 'participant'],
-    ['payer', 'participant'],
-  ] as const) {
-    const join = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
-    accounts.set(name, (await did('init', ...dir(name), '--role', role, ...join))['account'] as string)
-  }
+  const genesisFile = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
+  await Promise.all([
+    init('hub', 'hub', ...genesisFile),
+    init('hospital', 'participant', ...genesisFile),
+    init('payer', 'participant', ...genesisFile),
+  ])
   const stopped = await tried('account', 'show', ...dir('payer'))
   t.equal(stopped.code, 4)
   t.match(stopped.err, /meridian start --dir/)
 
-  const genesisFile = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
-  await started('start', ...dir('issuer'), ...genesisFile)
-  const both = await started('start', ...dir('hospital'), ...dir('payer'))
+  const [both, hub] = await Promise.all([
+    started('start', ...dir('hospital'), ...dir('payer')),
+    started('hub', ...dir('hub'), '--inbound-max', '5000.00', '--fee-base', '0.01', '--fee-ppm', '100'),
+    started('start', ...dir('issuer'), ...genesisFile),
+  ])
   payerProcess = both.process
   t.equal(both.lines.length, 3, 'two nodes in one process, and READY')
-  const hub = await started('hub', ...dir('hub'), '--inbound-max', '5000.00', '--fee-base', '0.01', '--fee-ppm', '100')
   for (const line of [...both.lines, ...hub.lines]) {
     if (typeof line['account'] === 'string') addresses.set(line['account'], line['address'] as string)
   }
@@ -81,12 +81,13 @@ t.test('genesis, ledger, nodes', async (t) => {
 })
 
 t.test('accounts: a request, an admission, money', async (t) => {
-  for (const name of ['hub', 'hospital', 'payer']) {
+  const join = async (name: string) => {
     const asked = await did('account', 'register', ...dir(name))
     t.same(asked, { account: accounts.get(name), registered: false, request: at(name, 'public.json') })
     await did('account', 'admit', asked['request'] as string, '--out', at(`${name}.json`), ...dir('issuer'))
     t.match(await did('account', 'register', '--admission', at(`${name}.json`), ...dir(name)), { registered: true })
   }
+  await Promise.all(['hub', 'hospital', 'payer'].map(join))
   const shown = await tried('account', 'register', ...dir('payer'))
   t.match(shown.out, /^registered /)
   const mint = ['account', 'mint', accounts.get('payer')!, ...dir('issuer')]
