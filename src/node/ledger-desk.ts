@@ -90,16 +90,14 @@ export class LedgerDesk {
       if (!transaction.ok) throw new InvariantError('C6', 'a stored transaction cannot be read')
       return transaction.value
     }
-    const account = curve.multiplyBase(this.key)
     const unsigned = {
-      kind: 'reveal',
+      kind: 'reveal' as const,
       ledger: this.chain.ledger,
-      account,
+      account: curve.multiplyBase(this.key),
       delegate: null,
       scalars: [job.scalar],
-    } as const
-    const signable = { ...unsigned, scalars: [job.scalar] }
-    return { ...signable, signature: curve.sign(transactionDigest(signable), this.key) }
+    }
+    return { ...unsigned, signature: curve.sign(transactionDigest(unsigned), this.key) }
   }
 
   #pause(ms: number): Promise<void> {

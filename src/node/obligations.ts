@@ -50,7 +50,7 @@ export class Obligations {
     const incoming = { channel: channel.id, id, peer: channel.peer, amount, point, expiry, onion }
     const arrival = openArrival(incoming, parts.key, parts.chain.ledger)
     const ref = { channel: channel.id, id }
-    if (arrival.kind === 'unreadable') return this.#begin(tx, unreadableObligation(ref))
+    if (arrival.kind === 'unreadable') return this.#keep(tx, unreadableObligation(ref))
     const replayed = tx.get(replayKey(arrival.replayTag)) !== undefined
     tx.put({ key: replayKey(arrival.replayTag), value: u64(expiry) })
     if (arrival.kind === 'invalid') return this.#fail(tx, ref, arrival.secret, 'payload_invalid')
@@ -94,7 +94,7 @@ export class Obligations {
     if (decision.kind === 'fail') return this.#fail(tx, ref, arrival.secret, decision.reason)
     invoices.markPaid(tx, decision.invoice)
     putClaimed(tx, ref, decision.invoice.point)
-    this.#begin(tx, claimObligation(ref, decision.scalar))
+    this.#keep(tx, claimObligation(ref, decision.scalar))
   }
 
   #forward(tx: Tx, arrival: ForwardArrival, replayed: boolean): undefined {
@@ -110,10 +110,7 @@ export class Obligations {
     })
     const ref = { channel: arrival.incoming.channel, id: arrival.incoming.id }
     if (decision.kind === 'fail') {
-      return this.#begin(
-        tx,
-        failObligation({ incoming: ref, secret: arrival.secret }, decision.reason, decision.policy),
-      )
+      return this.#keep(tx, failObligation({ incoming: ref, secret: arrival.secret }, decision.reason, decision.policy))
     }
     const { channel: outgoing, amount, point, expiry, onion } = decision.offer
     const channel = parts.channels.get(outgoing)
@@ -123,7 +120,7 @@ export class Obligations {
       if (!offered.ok) return this.#fail(tx, ref, arrival.secret, reasonOfChannel(offered.error.code))
       const out = { channel: outgoing, id: offered.value }
       putOwner(tx, out, { kind: 'forward', incoming: ref })
-      return this.#begin(tx, offerObligation(ref, out, arrival.secret, decision.fee))
+      return this.#keep(tx, offerObligation(ref, out, arrival.secret, decision.fee))
     })
   }
 
@@ -133,11 +130,7 @@ export class Obligations {
     secret: Parameters<typeof failObligation>[0]['secret'],
     reason: Parameters<typeof failObligation>[1],
   ): undefined {
-    this.#begin(tx, failObligation({ incoming, secret }, reason))
-  }
-
-  #begin(tx: Tx, made: ObligationStep): undefined {
-    this.#keep(tx, made)
+    this.#keep(tx, failObligation({ incoming, secret }, reason))
   }
 
   #step(tx: Tx, incoming: LockRef, event: ObligationEvent, lock?: Lock): void {
@@ -146,7 +139,7 @@ export class Obligations {
     this.#keep(tx, stepObligation(read(bytes), event), lock)
   }
 
-  #keep(tx: Tx, { obligation, effects }: ObligationStep, lock?: Lock): void {
+  #keep(tx: Tx, { obligation, effects }: ObligationStep, lock?: Lock): undefined {
     const { channels } = this.parts
     if (obligation.phase === 'ended') tx.delete(keyOf(obligation.incoming))
     else tx.put({ key: keyOf(obligation.incoming), value: encodeObligation(obligation) })

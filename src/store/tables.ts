@@ -24,7 +24,7 @@ export const TABLES = {
   payment: 9,
   /** point → invoice of ours, paid or not (R6). */
   invoice: 10,
-  /** expiry, tag → onions that were seen (R2). */
+  /** tag of an onion that was seen → expiry of its lock (R2). */
   replay: 11,
   /** cursor → event of the node's own log. */
   event: 12,

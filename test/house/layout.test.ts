@@ -14,6 +14,10 @@ function filesUnder(folder: string): string[] {
     .sort()
 }
 
+const BELOW_ADAPTERS = ['base', 'privacy', 'store', 'wire', 'contract']
+const CORES = [...BELOW_ADAPTERS, 'chain-adapter']
+const BELOW_NODE = [...CORES, 'channel', 'router', 'wallet', 'watchtower']
+
 /** What each layer may import; the order is PRODUCT.md's. A layer may always import itself. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   base: [],
@@ -21,39 +25,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   store: ['base'],
   wire: ['base'],
   contract: ['base', 'privacy'],
-  'chain-adapter': ['base', 'privacy', 'store', 'wire', 'contract'],
+  'chain-adapter': BELOW_ADAPTERS,
   channel: ['base', 'privacy', 'contract'],
   router: ['base', 'privacy', 'contract'],
-  wallet: ['base', 'privacy', 'store', 'wire', 'contract', 'chain-adapter'],
-  watchtower: ['base', 'privacy', 'store', 'wire', 'contract', 'chain-adapter', 'channel'],
-  node: ['base', 'privacy', 'store', 'wire', 'contract', 'chain-adapter', 'channel', 'router', 'wallet', 'watchtower'],
-  api: [
-    'base',
-    'privacy',
-    'store',
-    'wire',
-    'contract',
-    'chain-adapter',
-    'channel',
-    'router',
-    'wallet',
-    'watchtower',
-    'node',
-  ],
-  cli: [
-    'base',
-    'privacy',
-    'store',
-    'wire',
-    'contract',
-    'chain-adapter',
-    'channel',
-    'router',
-    'wallet',
-    'watchtower',
-    'node',
-    'api',
-  ],
+  wallet: CORES,
+  watchtower: [...CORES, 'channel'],
+  node: BELOW_NODE,
+  api: [...BELOW_NODE, 'node'],
+  cli: [...BELOW_NODE, 'node', 'api'],
 }
 const PURE = new Set(['contract', 'channel', 'router'])
 
