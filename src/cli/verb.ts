@@ -1,12 +1,14 @@
 /** What every verb has in common: --help, --version, --json, --dir, and that commander throws instead of exiting. */
+
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
+import { ROOT } from '../base/root.js'
 import { createOutput, type Output } from './output.js'
 
 export const DEFAULT_DIR = './meridian-data'
 
 export const version = (): string =>
-  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+  (JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as { version: string }).version
 
 /** commander hands none of this down by addCommand; `main` reports the errors it throws. */
 const command = (name: string, description: string): Command =>

@@ -88,7 +88,7 @@ interface Thread {
   readonly sent: Map<number, Task>
 }
 
-const workerUrl = (): URL => new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+const workerUrl = (): URL => new URL('./worker.js', import.meta.url)
 
 class Threads {
   readonly #threads: readonly Thread[]

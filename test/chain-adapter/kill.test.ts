@@ -20,7 +20,7 @@ import { must } from './fixtures.js'
 const genesis = testGenesis()
 const world = new World()
 const alice = role('alice')
-const child = fileURLToPath(new URL('./ledger-child.ts', import.meta.url))
+const child = fileURLToPath(new URL('./ledger-child.js', import.meta.url))
 
 /** Acknowledged transactions after which the ledger is killed, while others are under way: a fixed list, so a failure repeats. */
 const KILLED_AFTER = [1, 7, 29]

@@ -1,7 +1,9 @@
 /** C3: BOLT 3, Appendix D "Per-commitment Secret Generation Test Vectors". */
+
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { bytesToHex, equalBytes, hexToBytes } from '../../src/base/bytes.js'
+import { ROOT } from '../../src/base/root.js'
 import {
   EMPTY_STORE,
   insertSecret,
@@ -15,7 +17,7 @@ interface Vectors {
   readonly generate: readonly { name: string; seed: string; index: string; output: string }[]
   readonly insert: readonly { name: string; steps: readonly { index: string; secret: string; ok: boolean }[] }[]
 }
-const vectors = JSON.parse(readFileSync(new URL('../vectors/bolt03-secrets.json', import.meta.url), 'utf8')) as Vectors
+const vectors = JSON.parse(readFileSync(new URL('test/vectors/bolt03-secrets.json', ROOT), 'utf8')) as Vectors
 
 t.test('generate_from_seed', async (t) => {
   for (const { name, seed, index, output } of vectors.generate) {

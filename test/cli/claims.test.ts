@@ -3,11 +3,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import { formatDecimal } from '../../src/base/amount.js'
 import { utf8 } from '../../src/base/bytes.js'
+import { ROOT } from '../../src/base/root.js'
 import { type ClaimRow, readClaims } from '../../src/cli/demo/claims.js'
 
 const LIMIT = 2n ** 48n - 1n
-const REAL = new URL('../../../shared/data/synthea/encounters.csv', import.meta.url)
-const SHIPPED = new URL('../../data/claims.csv', import.meta.url)
+const REAL = new URL('../shared/data/synthea/encounters.csv', ROOT)
+const SHIPPED = new URL('data/claims.csv', ROOT)
 const HEADER = 'Id,ORGANIZATION,PAYER,TOTAL_CLAIM_COST,PAYER_COVERAGE'
 
 const read = (text: string | Uint8Array, limitMinor = LIMIT): readonly ClaimRow[] => {
@@ -25,7 +26,7 @@ const brief = (rows: readonly ClaimRow[]) =>
 const one = (row: string) => brief(read(`${HEADER}\n${row}\n`)).join()
 
 t.test('the shipped claims are what the script generates, and what the demo needs', async (t) => {
-  const script = new URL('../../scripts/generate-claims.mjs', import.meta.url).href
+  const script = new URL('scripts/generate-claims.mjs', ROOT).href
   const { generateClaims } = (await import(script)) as { generateClaims: () => string }
   const shipped = readFileSync(SHIPPED, 'utf8')
   t.ok(generateClaims() === shipped, 'data/claims.csv is stale: node scripts/generate-claims.mjs')

@@ -1,10 +1,12 @@
 /** The command line by hand, from separate processes: init, genesis, ledger, audit (PRODUCT.md). */
+
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Amount } from '../../src/base/amount.js'
 import { ledgerIdOf } from '../../src/base/genesis.js'
 import { parseAccountId } from '../../src/base/ids.js'
+import { ROOT } from '../../src/base/root.js'
 import { connectLedger } from '../../src/chain-adapter/remote/client.js'
 import { CONFIG, readConfig, readGenesis, readSecrets } from '../../src/cli/directory.js'
 import { EXIT, exitCodeOf } from '../../src/cli/exit.js'
@@ -29,7 +31,7 @@ const json = (text: string) =>
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 
 t.test('help and version of everything', async (t) => {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as {
     version: string
   }
   t.same(await run(['--version']), { code: 0, out: `${version}\n`, err: '' })

@@ -1,10 +1,12 @@
 /** The built command line as child processes: `npm run build` comes first. */
+
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { ROOT } from '../../src/base/root.js'
 
-export const BIN = fileURLToPath(new URL('../../bin/meridian.js', import.meta.url))
+export const BIN = fileURLToPath(new URL('bin/meridian.js', ROOT))
 
 export interface Ran {
   readonly code: number | null

@@ -1,4 +1,5 @@
 /** L10: every refusal code of the ledger group is reached, each by one defect in a transaction that is valid otherwise. */
+
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { bigintToBytes, bytesToBigint } from '../../src/base/bytes.js'
@@ -7,6 +8,7 @@ import { curve, q, type Signature } from '../../src/base/curve/index.js'
 import { ERRORS, type ErrorCode } from '../../src/base/errors.js'
 import type { Genesis } from '../../src/base/genesis.js'
 import { LIMITS } from '../../src/base/limits.js'
+import { ROOT } from '../../src/base/root.js'
 import {
   decodeTransaction,
   encodeTransaction,
@@ -375,7 +377,7 @@ t.test('a genesis that contradicts itself', (t) => {
 })
 
 t.test('the ledger group of the error table is reached, all of it', (t) => {
-  const source = readFileSync(new URL('../../src/base/errors.ts', import.meta.url), 'utf8')
+  const source = readFileSync(new URL('src/base/errors.ts', ROOT), 'utf8')
   const [, group] = /^ {2}\/\/ ledger:.*\n((?: {2}(?!\/\/).*\n)+)/m.exec(source) ?? []
   const codes = [...(group ?? '').matchAll(/^ {2}(\w+): entry/gm)].map(([, code]) => code as ErrorCode)
   t.ok(codes.length > 25 && codes.every((code) => code in ERRORS))

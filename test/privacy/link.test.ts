@@ -1,8 +1,10 @@
 /** P4, each time with everything else valid: the proof's other equations hold (`linkHolds`, `ringsHold`), and it is refused. */
+
 import { readdirSync, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { bigintToBytes, bytesToBigint, concatBytes } from '../../src/base/bytes.js'
 import { q } from '../../src/base/curve/index.js'
+import { ROOT } from '../../src/base/root.js'
 import { commit } from '../../src/privacy/commitment.js'
 import { respond, wBits, windowsOf } from '../../src/privacy/link.js'
 import { modInverse, modPow } from '../../src/privacy/modexp.js'
@@ -328,7 +330,7 @@ t.test('restart: a prover never answers outside the windows; a negative s (P7) f
 })
 
 t.test('Link and range are exported by no other door than prove and verify', async (t) => {
-  const folder = new URL('../../src/', import.meta.url)
+  const folder = new URL('src/', ROOT)
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
   const importers = files.filter((file) =>
     /from '[^']*\/(link|range)\.js'/.test(readFileSync(new URL(file, folder), 'utf8')),

@@ -1,10 +1,12 @@
 /** R2: BOLT 4's packet and return packet; vectors of lightning/bolts, bolt04/onion-test.json and onion-error-test.json. */
+
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { bytesToHex, concatBytes, equalBytes, hexToBytes, utf8 } from '../../src/base/bytes.js'
 import { curve, type Point, type Scalar } from '../../src/base/curve/index.js'
 import { prfBytes, prfScalar, sha256 } from '../../src/base/digest.js'
+import { ROOT } from '../../src/base/root.js'
 import {
   generateKey,
   hmacSha256,
@@ -22,7 +24,7 @@ import {
 } from '../../src/router/onion/failure.js'
 import { buildOnion, ONION_BYTES, onionBinding, peelOnion } from '../../src/router/onion/packet.js'
 
-const vector = (name: string) => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), 'utf8'))
+const vector = (name: string) => JSON.parse(readFileSync(new URL(`test/vectors/${name}`, ROOT), 'utf8'))
 const scalar = (hex: string) => hexToBytes(hex) as Scalar
 
 interface OnionVector {

@@ -9,7 +9,7 @@ import { createDirectory, openDirectory } from '../../src/store/directory.js'
 import { FATAL_EXIT_CODE } from '../../src/store/fatal.js'
 import { tableKey } from '../../src/store/tables.js'
 
-const WRITER = new URL('./writer.ts', import.meta.url).pathname
+const WRITER = new URL('./writer.js', import.meta.url).pathname
 const channel = new Uint8Array(32).fill(1) as ChannelId
 
 /** Of tap's own arguments only those that read TypeScript. */

@@ -3,6 +3,7 @@ import t from 'tap'
 import { bytesToHex, hexToBytes, utf8 } from '../../src/base/bytes.js'
 import { parseScalar, type Scalar } from '../../src/base/curve/index.js'
 import { parseAccountId } from '../../src/base/ids.js'
+import { ROOT } from '../../src/base/root.js'
 import { open, sealInto } from '../../src/wire/aead.js'
 import { Decryptor, Encryptor, startInitiator, startResponder, type Transport } from '../../src/wire/noise.js'
 
@@ -17,7 +18,7 @@ interface HandshakeVector {
   error?: string
 }
 
-const vectors = JSON.parse(readFileSync(new URL('../vectors/bolt8.json', import.meta.url), 'utf8')) as {
+const vectors = JSON.parse(readFileSync(new URL('test/vectors/bolt8.json', ROOT), 'utf8')) as {
   handshakes: HandshakeVector[]
   messages: { ck: string; sk: string; rk: string; outputs: Record<string, string> }
 }

@@ -79,8 +79,7 @@ export class Ledger {
     this.genesis = genesis
     this.ledger = ledgerIdOf(genesis)
     const workerData: EngineStart = { dir, create, genesis: encodeGenesis(genesis), headKey, clock, verifiers }
-    const file = import.meta.url.endsWith('.ts') ? './engine-worker.ts' : './engine-worker.js'
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData })
+    this.#worker = new Worker(new URL('./engine-worker.js', import.meta.url), { workerData })
     this.#caller = new Caller(this.#worker, (notice) => this.#onBlock(notice))
     const ended = (error: Error) => {
       if (this.#closed) return

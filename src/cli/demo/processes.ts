@@ -1,4 +1,5 @@
 /** The demo's child processes: started, ready, stopped; none outlives it. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -6,9 +7,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { finished } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
+import { ROOT } from '../../base/root.js'
 import { EXIT, VerbExit } from '../exit.js'
 
-const PROGRAM = fileURLToPath(new URL('../../../bin/meridian.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('bin/meridian.js', ROOT))
 const READY_MS = 120_000
 /** A graceful drain; after it the kernel ends the process. */
 const STOP_MS = 20_000

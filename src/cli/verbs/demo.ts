@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
+import { ROOT } from '../../base/root.js'
 import { need } from '../../chain-adapter/need.js'
 import { defaultConfig } from '../../node/config.js'
 import { type ClaimRow, readClaims } from '../demo/claims.js'
@@ -24,7 +25,7 @@ interface DemoOptions extends CommonOptions {
 }
 
 const NOTICED_MS = 1_000
-const CLAIMS = fileURLToPath(new URL('../../../data/claims.csv', import.meta.url))
+const CLAIMS = fileURLToPath(new URL('data/claims.csv', ROOT))
 
 export const demoVerb = (): Command =>
   verb('demo', 'pay a file of claims through a hub, settle on the ledger, reconcile, search for leaked amounts')

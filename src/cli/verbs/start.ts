@@ -55,7 +55,8 @@ async function start(options: StartOptions, forwarding: boolean): Promise<void> 
   const stopped = untilStopped()
   const pool = createPool({ threads: options.threads ?? proofThreads() })
   try {
-    const nodes = await hostAll(options, { dirs, flags, forwarding, pool, out })
+    const nodes = await Promise.race([hostAll(options, { dirs, flags, forwarding, pool, out }), stopped])
+    if (nodes === undefined) endNow(out)
     try {
       for (const node of nodes) announce(node, out)
       out.print('READY', { ready: true, nodes: nodes.length })
@@ -68,6 +69,12 @@ async function start(options: StartOptions, forwarding: boolean): Promise<void> 
     await pool.close()
   }
   out.note('stopped')
+}
+
+/** A ledger that does not answer keeps a start waiting: nothing was promised in this life, so nothing needs an order. */
+function endNow(out: Output): never {
+  out.note('stopped before the start was done')
+  process.exit(0)
 }
 
 function flagsOf(options: StartOptions, dirs: readonly string[]): ConfigFile {
