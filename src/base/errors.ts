@@ -196,6 +196,20 @@ export const ERRORS = {
   route_too_long: entry('fix_request', 'The route has more hops than an onion packet can carry.'),
   temporary_failure: entry('wait', 'A hop of the route could not handle the payment at the moment.'),
   unknown_next_hop: entry('fix_request', 'A hop of the route has no channel to the next one.'),
+  // watchtower: why a tower refuses a client (T1 to T3)
+  tower_conflict: entry(
+    'call_operator',
+    'The tower holds another state of this version, or other secrets: two contents were signed for one version.',
+  ),
+  tower_gap: entry('fix_request', 'The secrets leave a gap behind those that the tower holds: send the whole store.'),
+  tower_job_conflict: entry('fix_request', 'The client has another job of this name.'),
+  tower_job_late: entry('fix_request', 'The deadline of the job has passed or lies too far ahead.'),
+  tower_later: entry('wait', 'The ledger does not show the channel as open to the tower yet: register again later.'),
+  tower_not_party: entry('fix_request', 'The account of this connection is no party of the channel.'),
+  tower_not_watched: entry('fix_request', 'The tower does not watch this channel for this client: register first.'),
+  tower_quota: entry('wait', 'The client uses as many channels, jobs or bytes of the tower as it may.'),
+  tower_rate: entry('wait', 'More appointments came from this client than the tower takes in a second.'),
+  tower_stale: entry('call_operator', 'The tower holds a newer co-signed state: the client has lost data.'),
   // claims: rows of a file of encounters (demo)
   claim_above_limit: entry('fix_request', 'The covered amount is above the limit of one payment.'),
   claim_bad_decimals: entry('fix_request', 'An amount has exactly two decimals, such as 1241.22.'),

@@ -87,6 +87,11 @@ export const LIMITS = {
   /** An audit's transactions whose proofs and amounts are under way, and findings that it keeps. */
   audit_ahead: 64,
   audit_findings: 1_000,
+  /** C3: secrets of one counterparty, whatever the number of versions (BOLT 3). */
+  revocation_slots: 49,
+  /** T1: a state in an appointment, with room for its secrets in one message; secrets in one list. */
+  tower_state_bytes: 61_440,
+  tower_secrets_listed: 64,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
   /** S1: batches that share one sync. */
