@@ -137,7 +137,9 @@ function factsOf(plan: Plan): Facts {
 const CLEAN = { findings: [], found: 0, files: 9, bytes: 1_000, opaque: 0 }
 function outcomeOf(facts: Facts, more: Partial<Outcome> = {}): Outcome {
   const { plan, ends, audit } = facts
-  return { plan, ends, reconciliation: reconcile(facts), verdict: audit.verdict, leaks: CLEAN, control: 3, ...more }
+  const reconciliation = reconcile(facts)
+  const outage = { kills: 1, recovered: 1 } as Outcome['outage']
+  return { plan, ends, reconciliation, verdict: audit.verdict, leaks: CLEAN, control: 3, outage, ...more }
 }
 
 t.test('what adds up has no mismatch, and every total', async (t) => {
@@ -158,6 +160,8 @@ t.test('what adds up has no mismatch, and every total', async (t) => {
     leaks: 0,
     leak_control_found: 3,
     audit: 'CONSISTENT',
+    kills: 1,
+    recovered: 1,
   })
   t.equal(exitOf(outcome), 0)
   t.notMatch(reconciliationTable(outcome.reconciliation), /MISMATCH/)

@@ -7,6 +7,7 @@ import { connectLedger } from '../../chain-adapter/remote/client.js'
 import { plantAndFind } from './leak-control.js'
 import { searchLeaks } from './leak-search.js'
 import { CANARY_PARTIES, type Plan, plannedAmounts } from './money.js'
+import { type Outage, strike } from './outage.js'
 import { balanceOf, closeAll, type Member, type Onboarded, Registrar, redeem } from './parties.js'
 import { booksOf, type Members, payAll } from './pay.js'
 import { objectIn } from './processes.js'
@@ -22,6 +23,8 @@ const PAYER_PROCESSES = 2
 const HOSPITAL_PROCESSES = 3
 const PROCESSES_MAX = 12
 const SAMPLES = 4
+/** Part of the payments that have ended when the hub is killed. */
+const STRUCK_AFTER = 0.3
 
 export interface Cast {
   readonly hub: Party
@@ -49,14 +52,15 @@ export async function play(stage: Stage, plan: Plan, groups: readonly Group[], p
   const { hub, issuer, parties } = await startAll(stage, groups, progress)
   const members = await onboard(stage, plan, { hub, issuer, parties }, progress)
   const cast: Cast = { hub, issuer, members }
-  const ends = await payClaims(stage, plan, cast, progress)
+  const { ends, outage } = await payClaims(stage, plan, cast, progress)
   await progress.step('channels closed', (tell) => {
     const all = [...members.values()]
     return closeAll(all, (closed) => tell(`${closed} of ${all.length}`))
   })
   await progress.step('canaries redeemed', () => redeem(members.get(CANARY_PARTIES.hospital)!.party, plan.redeem))
-  const books = await askBooks(plan, cast, ends, progress)
-  const balances = await askBalances(cast, progress)
+  const still = { ...cast, hub: outage.hub }
+  const books = await askBooks(plan, still, ends, progress)
+  const balances = await askBalances(still, progress)
   await progress.step('nodes stopped', () => stopNodes(stage, groups))
   const audit = await auditLedger(stage, progress)
   await stage.processes.stop('ledger')
@@ -70,7 +74,7 @@ export async function play(stage: Stage, plan: Plan, groups: readonly Group[], p
   progress.say(reconciliationTable(reconciliation))
   const { leaks, control } = await search(stage, facts, progress)
   progress.say(leakText(leaks, control))
-  return { plan, ends, reconciliation, verdict: audit.verdict, leaks, control }
+  return { plan, ends, reconciliation, verdict: audit.verdict, leaks, control, outage }
 }
 
 /** Directories as `init` and `genesis` make them; a process starts as soon as its own are there. */
@@ -132,8 +136,13 @@ async function onboard(
   })
 }
 
-/** Some first and one at a time, to be shown; then all others. */
-async function payClaims(stage: Stage, plan: Plan, { members }: Cast, progress: Progress): Promise<PaymentEnd[]> {
+/** Some first and one at a time, to be shown; then all others, with an outage in the middle. */
+async function payClaims(
+  stage: Stage,
+  plan: Plan,
+  { members }: Cast,
+  progress: Progress,
+): Promise<{ readonly ends: readonly PaymentEnd[]; readonly outage: Outage }> {
   const shown = plan.payments.filter((payment, i) => i < SAMPLES - 1 || payment.canary).slice(0, SAMPLES)
   const rest = plan.payments.filter((payment) => !shown.includes(payment))
   const chain = await connectLedger(await stage.ledgerFor('demo'), ledgerIdOf(stage.genesis))
@@ -147,10 +156,14 @@ async function payClaims(stage: Stage, plan: Plan, { members }: Cast, progress: 
     await chain.close()
   }
   progress.say(sampleTable(samples, plan.nothing))
+  let outage: Promise<Outage> | undefined
   const ends = await progress.step('claims paid', (tell) =>
-    payAll(members, rest, (ended) => tell(`${ended + shown.length} of ${plan.payments.length}, canaries included`)),
+    payAll(members, rest, (ended) => {
+      tell(`${ended + shown.length} of ${plan.payments.length}, canaries included`)
+      if (ended >= rest.length * STRUCK_AFTER) outage ??= strike(stage, progress)
+    }),
   )
-  return [...samples.map(({ end }) => end), ...ends]
+  return { ends: [...samples.map(({ end }) => end), ...ends], outage: await (outage ?? strike(stage, progress)) }
 }
 
 /** Once no lock is left: the hub books a fee when both of its channels have taken the payment in. */

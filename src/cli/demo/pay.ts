@@ -15,7 +15,8 @@ const INVOICE_S = 7_200
 /** One request's wait; a payment that is pending then is asked for again. */
 const WAIT_S = 20
 const PENDING_MS = 180_000
-const ATTEMPTS = 3
+/** For so long a refusal that passes is asked again: longer than the hub's outage takes. */
+const RETRY_FOR_MS = 120_000
 const RETRY_MS = 1_000
 const BOOKS_MS = 30_000
 
@@ -31,11 +32,12 @@ export async function payOne(members: Members, payment: PlannedPayment): Promise
     const { invoice } = await insist(hospital, () =>
       hospital.api.createInvoice(key, payment.amount, payment.reference, INVOICE_S),
     )
+    const late = Date.now() + RETRY_FOR_MS
     for (let attempt = 1; ; attempt++) {
       // A failed payment stays failed under its key; the invoice is paid once under however many.
       const end = await pay(payer, attempt === 1 ? key : `${key}-${attempt}`, invoice, payment)
       const passing = end.code !== null && isErrorCode(end.code) && isPassing(end.code)
-      if (end.paid || !passing || attempt === ATTEMPTS || payer.ending.aborted) return end
+      if (end.paid || !passing || Date.now() > late || payer.ending.aborted) return end
       await sleep(RETRY_MS)
     }
   } catch (error) {

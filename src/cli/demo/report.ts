@@ -5,6 +5,7 @@ import { columns } from '../output.js'
 import type { Claim } from './claims.js'
 import type { SearchReport } from './leak-search.js'
 import type { Plan, RefusedRow } from './money.js'
+import type { Outage } from './outage.js'
 import type { Line, PaymentEnd, Reconciliation } from './reconcile.js'
 import type { Sample } from './samples.js'
 
@@ -16,13 +17,14 @@ export interface Outcome {
   readonly leaks: SearchReport
   /** Media on which the planted amount was found. */
   readonly control: number
+  readonly outage: Outage
 }
 
 /** One amount planted on each of them. */
 const CONTROL_MEDIA = 3
 
 /** The last line of `--json`. */
-export function summary({ plan, ends, reconciliation, verdict, leaks, control }: Outcome) {
+export function summary({ plan, ends, reconciliation, verdict, leaks, control, outage }: Outcome) {
   const real = ends.filter(({ payment }) => !payment.canary)
   const paid = real.filter((end) => end.paid).length
   return {
@@ -40,19 +42,22 @@ export function summary({ plan, ends, reconciliation, verdict, leaks, control }:
     leaks_unread_recordings: leaks.opaque,
     leak_control_found: control,
     audit: verdict,
+    kills: outage.kills,
+    recovered: outage.recovered,
   }
 }
 
 /** 1 where anything does not hold, 6 where it holds and some rows were refused. */
 export function exitOf(outcome: Outcome): ExitCode {
-  const { reconciliation, verdict, leaks, control, ends, plan } = outcome
+  const { reconciliation, verdict, leaks, control, ends, plan, outage } = outcome
   const holds =
     reconciliation.mismatches === 0 &&
     ends.every(({ paid }) => paid) &&
     verdict === 'CONSISTENT' &&
     leaks.found === 0 &&
     leaks.opaque === 0 &&
-    control === CONTROL_MEDIA
+    control === CONTROL_MEDIA &&
+    outage.recovered === outage.kills
   if (!holds) return EXIT.checkFailed
   return plan.refused.length > 0 ? EXIT.rowsRefused : EXIT.done
 }

@@ -164,12 +164,13 @@ export class Stage {
     const env = {
       MERIDIAN_LEDGER: await this.ledgerFor(name),
       MERIDIAN_INBOUND_MAX: verb === 'hub' ? INBOUND_MAX : '0.00',
+      ...(verb === 'hub' && this.#hubUrl !== '' ? { MERIDIAN_LISTEN: new URL(this.#hubUrl).host } : {}),
     }
     const dirs = parties.flatMap((party) => ['--dir', this.nodeDir(party)])
     // The hub's and the issuer's proofs are everybody's way; the others share the machine with them.
     const threads = parties.length === 1 && SERVICES.has(parties[0]!) ? [] : ['--threads', '1']
     await this.processes.serve(name, [verb, ...dirs, ...threads], env)
-    const hub = this.#hubUrl === '' ? null : await this.#link(`${name}-to-hub`, this.#hubUrl)
+    const hub = verb === 'hub' || this.#hubUrl === '' ? null : await this.#link(`${name}-to-hub`, this.#hubUrl)
     return Promise.all(
       parties.map(async (party) => {
         const dir = this.nodeDir(party)
@@ -185,6 +186,7 @@ export class Stage {
     )
   }
 
+  /** Again after its end: on the same port, where its peers' relays lead. */
   async startHub(): Promise<Party> {
     const [hub] = await this.start({ name: 'hub', parties: ['hub'] }, 'hub')
     const { listening } = await hub!.api.node()
