@@ -27,8 +27,8 @@ export interface KeyHandle {
 
 /**
  * Every method answers with its namesake's result, computed in a worker. Rejects with MeridianError: `busy` where the
- * queue is full, `unavailable` after `close`, `internal` where the job threw (a defect) or a worker died, after which
- * the whole pool answers nothing else.
+ * queue is full, `unavailable` after `close` or where the job's worker died (another takes its place; the job may be
+ * asked again), `internal` where the job threw (a defect).
  */
 export interface ProofPool {
   verify(check: ProofCheck, lane?: Lane): Promise<boolean>
@@ -61,11 +61,11 @@ export function createPool(options: PoolOptions = {}): ProofPool {
     privateKeyFromSeed: (seed, bits, lane) => threads.run('privateKeyFromSeed', { seed, bits }, lane),
     async openKey(exported) {
       const id = ++keys
-      const [n] = await threads.runInEach('openKey', { key: id, exported })
+      const [n] = await threads.openKey(id, exported)
       return { id, n: n! }
     },
     async closeKey({ id }) {
-      await threads.runInEach('closeKey', { key: id })
+      await threads.closeKey(id)
     },
     encryptOwn: ({ id }, value, s, lane) => threads.run('encryptOwn', { key: id, value, s }, lane),
     randomizerOwn: ({ id }, s, lane) => threads.run('randomizerOwn', { key: id, s }, lane),
@@ -91,25 +91,29 @@ interface Thread {
 const workerUrl = (): URL => new URL('./worker.js', import.meta.url)
 
 class Threads {
-  readonly #threads: readonly Thread[]
+  /** Undefined where a worker died: the next job that needs the place starts another, so that each death costs a job. */
+  readonly #threads: (Thread | undefined)[]
   readonly #waiting: Readonly<Record<Lane, Task[]>> = { urgent: [], normal: [] }
+  /** Open private keys by number, for workers that are started later. */
+  readonly #keys = new Map<number, Uint8Array>()
   readonly #queue: number
   #ids = 0
-  /** What every new job is refused with, once set. */
-  #ended: MeridianError | undefined
   #closing: Promise<void> | undefined
   #drained: (() => void) | undefined
 
   constructor(threads: number, queue: number) {
     this.#queue = queue
-    this.#threads = Array.from({ length: threads }, () => this.#start())
+    this.#threads = Array.from({ length: threads }, (_, place) => this.#start(place))
   }
 
-  #start(): Thread {
+  #start(place: number): Thread {
     const thread: Thread = { worker: new Worker(workerUrl()), sent: new Map() }
+    let why = 'exit'
     thread.worker.on('message', (reply: Reply) => this.#answered(thread, reply))
-    thread.worker.on('error', (error) => this.#broke(error.message))
-    thread.worker.on('exit', (code) => this.#broke(`exit code ${code}`))
+    thread.worker.on('error', ({ name }) => {
+      why = name // its message may quote an input
+    })
+    thread.worker.on('exit', () => this.#died(place, thread, why))
     return thread
   }
 
@@ -128,9 +132,30 @@ class Threads {
     })
   }
 
+  async openKey(key: number, exported: Uint8Array): Promise<Uint8Array[]> {
+    this.#keys.set(key, Uint8Array.from(exported))
+    try {
+      return await this.#runInEach('openKey', { key, exported })
+    } catch (error) {
+      this.#forget(key)
+      throw error
+    }
+  }
+
+  async closeKey(key: number): Promise<void> {
+    this.#forget(key)
+    await this.#runInEach('closeKey', { key })
+  }
+
+  #forget(key: number): void {
+    this.#keys.get(key)?.fill(0)
+    this.#keys.delete(key)
+  }
+
   /** In every thread, after whatever it is doing: a worker answers in the order in which it is asked. */
-  runInEach<Name extends JobName>(name: Name, input: Jobs[Name]['input']): Promise<Jobs[Name]['output'][]> {
-    return Promise.all(this.#threads.map((thread) => this.#task(name, input, (task) => this.#send(thread, task))))
+  #runInEach<Name extends JobName>(name: Name, input: Jobs[Name]['input']): Promise<Jobs[Name]['output'][]> {
+    const places = this.#threads.keys()
+    return Promise.all([...places].map((place) => this.#task(name, input, (task) => this.#send(this.#at(place), task))))
   }
 
   #task<Name extends JobName>(
@@ -140,9 +165,23 @@ class Threads {
   ): Promise<Jobs[Name]['output']> {
     return new Promise((resolve, reject) => {
       const task: Task = { request: { id: ++this.#ids, name, input }, resolve: resolve as Task['resolve'], reject }
-      if (this.#ended === undefined) place(task)
-      else reject(this.#ended)
+      if (this.#closing === undefined) place(task)
+      else reject(new MeridianError('unavailable', 'the proof pool is closed'))
     })
+  }
+
+  /** The thread of this place; a new one is handed every open key before its first job. */
+  #at(place: number): Thread {
+    const known = this.#threads[place]
+    if (known !== undefined) return known
+    const thread = this.#start(place)
+    this.#threads[place] = thread
+    for (const [key, exported] of this.#keys) {
+      const request: Request<'openKey'> = { id: ++this.#ids, name: 'openKey', input: { key, exported } }
+      const heard = (): void => {} // where it failed, the jobs that name the key fail
+      this.#send(thread, { request, resolve: heard, reject: heard })
+    }
+    return thread
   }
 
   #send(thread: Thread, task: Task): void {
@@ -152,13 +191,13 @@ class Threads {
 
   /** One job per thread at a time, so that an urgent one waits for no more than one other. */
   #dispatch(): void {
-    for (const thread of this.#threads) {
-      if (thread.sent.size > 0) continue
+    for (const [place, thread] of this.#threads.entries()) {
+      if (thread !== undefined && thread.sent.size > 0) continue
       const task = this.#waiting.urgent.shift() ?? this.#waiting.normal.shift()
       if (task === undefined) break
-      this.#send(thread, task)
+      this.#send(this.#at(place), task)
     }
-    if (this.#threads.every((thread) => thread.sent.size === 0)) this.#drained?.()
+    if (this.#threads.every((thread) => thread === undefined || thread.sent.size === 0)) this.#drained?.()
   }
 
   #answered(thread: Thread, reply: Reply): void {
@@ -169,21 +208,13 @@ class Threads {
     this.#dispatch()
   }
 
-  /** A thread that ends by itself is a defect: nothing more is promised, and everybody waiting hears of it. */
-  #broke(why: string): void {
-    const error = new MeridianError('internal', `a proof worker died: ${why}`)
-    const ended = this.#ended !== undefined
-    this.#ended ??= error
-    const orphans = [
-      ...this.#threads.flatMap((thread) => [...thread.sent.values()]),
-      ...Object.values(this.#waiting).flat(),
-    ]
-    for (const thread of this.#threads) thread.sent.clear()
-    this.#waiting.urgent.length = 0
-    this.#waiting.normal.length = 0
-    for (const task of orphans) task.reject(error)
-    if (!ended) for (const thread of this.#threads) void thread.worker.terminate()
-    this.#drained?.()
+  /** What it had in hand is lost, and whoever waits for that hears it; the others' jobs go on. */
+  #died(place: number, thread: Thread, why: string): void {
+    this.#threads[place] = undefined
+    for (const task of thread.sent.values())
+      task.reject(new MeridianError('unavailable', `a proof worker died: ${why}`))
+    thread.sent.clear()
+    this.#dispatch()
   }
 
   close(): Promise<void> {
@@ -192,11 +223,11 @@ class Threads {
   }
 
   async #close(): Promise<void> {
-    this.#ended ??= new MeridianError('unavailable', 'the proof pool is closed')
     await new Promise<void>((resolve) => {
       this.#drained = resolve
       this.#dispatch()
     })
-    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()))
+    await Promise.all(this.#threads.map((thread) => thread?.worker.terminate()))
+    for (const key of this.#keys.keys()) this.#forget(key)
   }
 }

@@ -16,6 +16,7 @@ import { createPool } from '../../src/privacy/pool.js'
 import { proofWork } from '../../src/privacy/proof-work.js'
 import type { ProofCheck } from '../../src/privacy/statement.js'
 import { entropy, feeCase, keyOf, randomness } from './support.js'
+import { watchWorkers } from './watch.js'
 
 const alice = keyOf('alice')
 const { publicKey } = alice
@@ -105,6 +106,38 @@ t.test('a job that throws rejects, without its inputs, and the worker goes on', 
   t.equal(await codeOf(pool.privateKeyFromSeed(new Uint8Array(4), 1024)), 'internal')
   t.equal(await codeOf(pool.openKey(new Uint8Array(128).fill(255))), 'internal')
   t.ok((await pool.prove(statement, witness)).length > 0)
+})
+
+t.test('a worker that dies costs its own job; another takes its place, with every open key', async (t) => {
+  const workers = watchWorkers(t)
+  const pool = createPool({ threads: 2 })
+  t.teardown(() => pool.close())
+  const key = await pool.openKey(exportPrivateKey(alice))
+  const closed = await pool.openKey(exportPrivateKey(alice))
+  await pool.closeKey(closed)
+  const c = await pool.encryptOwn(key, 5n, randomness('died'))
+  const decrypted = () => Promise.all(Array.from({ length: 4 }, () => pool.decrypt(key, c)))
+
+  const { statement, witness } = feeCase(41n)
+  const [lost, kept] = [pool.prove(statement, witness), pool.prove(statement, witness)]
+  const waiting = pool.decrypt(key, c)
+  await workers[0]!.terminate()
+  t.equal(await codeOf(lost), 'unavailable', 'ended from outside')
+  t.equal(await codeOf(kept), 'resolved')
+  t.equal(await waiting, 5n)
+
+  const ended = new Promise((resolve) => workers[1]!.on('exit', resolve))
+  workers[1]!.postMessage(null)
+  await ended
+  t.same(await decrypted(), [5n, 5n, 5n, 5n], 'ended by an uncaught error, idle')
+  t.equal(workers.length, 4, 'one for each that died')
+  const all = await Promise.all([pool.decrypt(closed, c), pool.decrypt(closed, c)].map(codeOf))
+  t.same(all, ['internal', 'internal'], 'a closed key is handed to nobody')
+
+  const later = await pool.openKey(exportPrivateKey(alice))
+  t.equal(await pool.decrypt(later, c), 5n)
+  for (const worker of workers) await worker.terminate()
+  t.same(await decrypted(), [5n, 5n, 5n, 5n], 'all of them')
 })
 
 t.test('checks: every type has its verdict and its own digest', async (t) => {

@@ -1,6 +1,7 @@
-/** Sees every Diffie-Hellman object that node makes from here on: the moduli whose primality OpenSSL tests (P8). */
+/** What node's own modules are asked for behind our back. */
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
+import threads from 'node:worker_threads'
 import type { Test } from 'tap'
 import { bytesToBigint } from '../../src/base/bytes.js'
 
@@ -10,6 +11,7 @@ export interface Watched {
   readonly exponents: Uint8Array[]
 }
 
+/** Sees every Diffie-Hellman object that node makes from here on: the moduli whose primality OpenSSL tests (P8). */
 export function watchDiffieHellman(t: Test): Watched[] {
   const seen: Watched[] = []
   const original = crypto.createDiffieHellman
@@ -29,6 +31,26 @@ export function watchDiffieHellman(t: Test): Watched[] {
     syncBuiltinESMExports()
   }
   put(watched as typeof crypto.createDiffieHellman)
+  t.teardown(() => put(original))
+  return seen
+}
+
+/** Every worker thread that is started from here on, in order. */
+export function watchWorkers(t: Test): threads.Worker[] {
+  const seen: threads.Worker[] = []
+  const original = threads.Worker
+  const put = (value: typeof threads.Worker): void => {
+    threads.Worker = value
+    syncBuiltinESMExports()
+  }
+  put(
+    class extends original {
+      constructor(...args: ConstructorParameters<typeof original>) {
+        super(...args)
+        seen.push(this)
+      }
+    },
+  )
   t.teardown(() => put(original))
   return seen
 }
