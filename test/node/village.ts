@@ -39,6 +39,11 @@ export class Village {
     readonly issuer: Wallet,
   ) {
     writeFileSync(join(this.root, 'passphrase'), 'correct horse')
+    process.once('exit', () => this.#clean()) // a test that threw closes nothing
+  }
+
+  #clean(): void {
+    rmSync(this.root, { recursive: true, force: true })
   }
 
   static async build(): Promise<Village> {
@@ -97,7 +102,7 @@ export class Village {
     for (const villager of this.#running.values()) await this.stop(villager)
     await this.ledger.close()
     await this.pool.close()
-    rmSync(this.root, { recursive: true, force: true })
+    this.#clean()
   }
 }
 
