@@ -11,7 +11,17 @@ import { createPool } from '../../src/privacy/pool.js'
 import { mint, register, rollover, transfer } from '../contract/account-transactions.js'
 import { closeChannel, openChannel } from '../contract/channel-transactions.js'
 import { role, World } from '../contract/world.js'
-import { alterations, fullHistory, History, rechained, remembered, sourceOf, transactionOf } from './history.js'
+import {
+  alterations,
+  fullHistory,
+  History,
+  leavesOf,
+  rechained,
+  remembered,
+  sourceOf,
+  tickHistory,
+  transactionOf,
+} from './history.js'
 
 const [alice, bob, issuer, regulator] = [role('alice'), role('bob'), role('issuer'), role('regulator')]
 const workers = createPool({ threads: 1 })
@@ -98,17 +108,22 @@ t.test('only the regulator audits', async (t) => {
   await t.rejects(audit(sourceOf(history), { regulator: other }), { code: 'not_regulator' })
 })
 
-const examples = new Map<TransactionKind, number>()
-for (const [height, block] of blocks.entries()) {
-  if (block.transactions.length > 0) examples.set(transactionOf(block).kind, height)
+/** Where the last one of every kind stands. */
+const examples = new Map<TransactionKind, { readonly history: History; readonly at: number }>()
+for (const of of [tickHistory(), history]) {
+  for (const [at, block] of of.blocks.entries()) {
+    if (block.transactions.length > 0) examples.set(transactionOf(block).kind, { history: of, at })
+  }
 }
 
 t.test('every field of every kind', async (t) => {
-  const kinds = zTransaction.options.map((option) => option.shape.kind.value).filter((kind) => kind !== 'tick')
-  t.same([...examples.keys()].sort(), kinds.sort(), 'the history holds every kind of a ledger with its own time')
-  for (const [kind, at] of examples) {
-    const original = transactionOf(blocks[at]!)
-    for (const { path, value } of alterations(original)) {
+  const kinds = zTransaction.options.map((option) => option.shape.kind.value)
+  t.same([...examples.keys()].sort(), kinds.sort(), 'the histories hold every kind')
+  for (const [kind, { history, at }] of examples) {
+    const { blocks } = history
+    const altered = [...alterations(transactionOf(blocks[at]!))]
+    t.same(altered.map(({ path }) => path).sort(), leavesOf(kind).sort(), `${kind}: every field of the schema`)
+    for (const { path, value } of altered) {
       const transactions = [cbor(value)]
       const naive = blocks.slice(0, at + 1).map((block, i) => (i === at ? { ...block, transactions } : block))
       t.ok((await findings(sourceOf(history, naive))).includes(`ledger_head ${at}/-`), `${kind}.${path}: hash`)
@@ -168,7 +183,7 @@ t.test('a dishonest head key', async (t) => {
   })
 
   await t.test('writes something else than its transactions', async (t) => {
-    const at = examples.get('transfer')!
+    const { at } = examples.get('transfer')!
     const bob40 = (body: { readonly writes: Block['writes'] }) =>
       body.writes.map(([name, bytes], i): [string, Uint8Array] => [name, i === 0 ? bytes.with(40, 7) : bytes])
     const altered = rechained(history, at, (body) => ({ writes: bob40(body) }))

@@ -1,8 +1,10 @@
 /** A chain of blocks with every kind of transaction, made without a ledger process, and ways to forge it. */
+import { z } from 'zod'
 import { bytesToHex } from '../../src/base/bytes.js'
 import type { Scalar } from '../../src/base/curve/index.js'
+import type { Genesis } from '../../src/base/genesis.js'
 import type { LedgerHead } from '../../src/base/ports/chain.js'
-import { decodeTransaction, encodeTransaction, type Transaction } from '../../src/base/transaction.js'
+import { decodeTransaction, encodeTransaction, type Transaction, zTransaction } from '../../src/base/transaction.js'
 import type { AuditSource } from '../../src/chain-adapter/audit/audit.js'
 import { type Block, type BlockBody, beforeGenesis, sealBlock, sortedWrites } from '../../src/chain-adapter/block.js'
 import { checkDigest, runCheck } from '../../src/privacy/check.js'
@@ -19,7 +21,7 @@ import {
   signState,
   supersede,
 } from '../contract/channel-transactions.js'
-import { role, type Verify, World } from '../contract/world.js'
+import { role, signedBy, type Verify, World } from '../contract/world.js'
 import { must } from './fixtures.js'
 
 const [alice, bob] = [role('alice'), role('bob')]
@@ -35,10 +37,14 @@ export function remembered(check: ProofCheck): boolean {
 
 /** Seals what is accepted on a world into blocks of one transaction each. */
 export class History {
-  readonly world = new World()
+  readonly world: World
   readonly blocks: Block[] = []
 
-  constructor(private readonly headKey: Scalar = role('issuer').key) {
+  constructor(
+    private readonly headKey: Scalar = role('issuer').key,
+    genesis: Partial<Genesis> = {},
+  ) {
+    this.world = new World(genesis)
     this.#seal([], new Map(this.world.records))
   }
 
@@ -89,6 +95,20 @@ export function fullHistory(): History {
   history.accept(third.tx)
   history.accept(exit(world, third.channel, 0, signState(world, third.channel, { version: 3, balance: 88n })))
   history.accept(punish(world, third.channel, 0, 3))
+  history.accept(reveal(world, bob, [lock(world, 1, 8n, world.at.time + 50).scalar], alice))
+  return history
+}
+
+/** A ledger without time of its own (A3): alice alone advances it. */
+export function tickHistory(): History {
+  const clock = { accounts: [alice.account], quorum: 1, stepMax: 30, blocksMin: 1 }
+  const history = new History(undefined, { clock })
+  const { world } = history
+  history.accept(register(world, alice))
+  const time = world.at.time + 10
+  history.accept(
+    signedBy(alice, { kind: 'tick', ledger: world.ledger, account: alice.account, nonce: 1, time } as const),
+  )
   return history
 }
 
@@ -115,6 +135,21 @@ export function rechained(history: History, at: number, change: (body: BlockBody
 
 export const transactionOf = (block: Block): Transaction => must(decodeTransaction(block.transactions[0]!))
 
+/** Every leaf of a transaction's schema, by kind: what `alterations` has to reach. Of a list, the first element. */
+export const leavesOf = (kind: Transaction['kind']): string[] =>
+  leaves(zTransaction.options.find((option) => option.shape.kind.value === kind)!, '')
+
+function leaves(schema: z.core.$ZodType, path: string): string[] {
+  const at = (name: string): string => (path === '' ? name : `${path}.${name}`)
+  if (schema instanceof z.ZodObject) {
+    return Object.entries(schema.shape).flatMap(([name, field]) => leaves(field as z.core.$ZodType, at(name)))
+  }
+  if (schema instanceof z.ZodTuple) return schema.def.items.flatMap((item, i) => leaves(item, at(`${i}`)))
+  if (schema instanceof z.ZodArray) return leaves(schema.element, at('0'))
+  if (schema instanceof z.ZodNullable) return leaves(schema.unwrap(), path)
+  return [path]
+}
+
 /** The same value with one bit or one unit changed in one leaf: every leaf of a transaction in turn. */
 export function* alterations(value: unknown, path = ''): Generator<{ readonly path: string; readonly value: unknown }> {
   if (value instanceof Uint8Array) {
@@ -122,6 +157,8 @@ export function* alterations(value: unknown, path = ''): Generator<{ readonly pa
     yield { path, value: value.map((byte, i) => (i === last ? byte ^ 1 : byte)) }
   } else if (typeof value === 'number') {
     yield { path, value: value === 0 ? 1 : value - 1 }
+  } else if (typeof value === 'string') {
+    yield { path, value: value === 'mint' ? 'redeem' : 'mint' }
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, item] of Object.entries(value)) {
       for (const inner of alterations(item, path === '' ? key : `${path}.${key}`)) {
