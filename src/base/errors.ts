@@ -25,6 +25,12 @@ export const ERRORS = {
   bad_scalar: entry('fix_request', 'The bytes are not a canonical scalar in [1, q-1].'),
   too_long: entry('fix_request', 'The input is longer than its limit.'),
   // store: the disk (S1 to S3, C7)
+  backup_damaged: entry('call_operator', 'The backup file is damaged or is no backup; take another copy of it.'),
+  backup_exists: entry('fix_request', 'There is a file of this name already; a backup never overwrites.'),
+  backup_refused: entry(
+    'fix_request',
+    'The passphrase does not open this backup (or somebody altered the file on purpose).',
+  ),
   high_water_corrupt: entry(
     'call_operator',
     'The high-water file is not readable; keep it, its channels go to recovery.',

@@ -96,6 +96,9 @@ export const LIMITS = {
   cbor_depth: 8,
   /** S1: batches that share one sync. */
   store_group_batches: 1_024,
+  /** A backup's file, and the peers that it names. */
+  backup_bytes: 4_194_304,
+  backup_peers: 10_000,
   /** P8: moduli with a ready OpenSSL context, per thread. */
   modexp_contexts: 512,
   /** P2: account keys with their derived h, per thread. */

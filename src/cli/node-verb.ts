@@ -22,6 +22,18 @@ export const nodeVerb = (name: string, description: string): Command =>
 export const writeVerb = (name: string, description: string): Command =>
   nodeVerb(name, description).option('--key <key>', 'idempotency key: the same key acts once (default: a new one)')
 
+/** Undefined where no node answers for this directory: it is stopped, or was killed and left its api.json behind. */
+export async function runningApi(dir: string): Promise<ApiClient | undefined> {
+  try {
+    const api = await connectApi(dir)
+    await api.node()
+    return api
+  } catch (error) {
+    if (error instanceof MeridianError) return undefined // nobody there, or somebody else with the port of a dead one
+    throw error
+  }
+}
+
 export interface Asked {
   readonly api: ApiClient
   readonly out: Output

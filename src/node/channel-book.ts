@@ -4,19 +4,27 @@ import type { Side } from '../base/channel-state.js'
 import { InvariantError } from '../base/errors.js'
 import type { AccountId, ChannelId } from '../base/ids.js'
 import { channelKeys, createContext } from '../channel/keys.js'
-import { decodeTerms, encodeTerms } from '../channel/terms.js'
+import { encodeTerms } from '../channel/terms.js'
 import type { Channel, ChannelPolicy, Context, Terms } from '../channel/types.js'
-import type { DataDirectory } from '../store/directory.js'
-import { emptyJournal, verifyJournal } from '../store/journal.js'
-import { tableKey, tableRange } from '../store/tables.js'
+import type { HighWater } from '../store/high-water.js'
+import { emptyJournal } from '../store/journal.js'
+import { tableKey } from '../store/tables.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
-import { liveChannel, readChannelRow } from './live-channel.js'
+import { type LiveChannel, liveChannel } from './live-channel.js'
+import { type Disk, storedChannels, unknownToDatabase } from './stored-channel.js'
 
 const fundingKey = (channel: ChannelId): Uint8Array => tableKey('funding', channel)
 
 /** Idempotency: the operator's key → the channel that it opened. */
 const openedKey = (key: string): Uint8Array => tableKey('node', utf8('opened'), utf8(key))
+
+export interface Loaded {
+  /** Known, and not to be believed. */
+  readonly frozen: readonly LiveChannel[]
+  /** Only the ledger, the peer and the towers know them. */
+  readonly lost: readonly ChannelId[]
+}
 
 export class ChannelBook {
   constructor(
@@ -36,27 +44,30 @@ export class ChannelBook {
     tx.touch(channel, [])
   }
 
-  /** Every channel of the database. Journals are verified; a broken one stops its channel (S2). */
-  async load({ store, highWater }: Pick<DataDirectory, 'store' | 'highWater'>, account: Uint8Array): Promise<void> {
-    const rows: { readonly id: ChannelId; readonly terms: Terms }[] = []
-    for await (const { value } of store.range(tableRange('terms'))) {
-      const terms = decodeTerms(value)
-      if (!terms.ok) throw new InvariantError('S1', 'stored terms cannot be read')
-      rows.push({ id: terms.value.channel, terms: terms.value })
-    }
-    for (const { id, terms } of rows) {
-      const row = store.get(tableKey('channel', id))
-      if (row === undefined) throw new InvariantError('S1', 'terms without a channel')
-      const { state, journal } = readChannelRow(row)
-      const side = equalBytes(terms.accounts[0], account) ? 0 : 1
-      const channel = liveChannel(this.#context(terms, side), state, journal)
-      const entries = await verifyJournal(store, id, journal)
-      if (!entries.ok) channel.stopped = entries.error.code
-      // S2: a database behind what was promised must sign nothing; RECOVERY (C8) begins here.
-      const mark = { version: state.signed.version, revoked: state.revoked }
-      if (highWater.check(id, mark) === 'database_behind') channel.stopped = 'database_behind'
+  /** Every channel of the database. What cannot be believed signs nothing: RECOVERY (S2, C8). */
+  async load(disk: Disk & { readonly highWater: Pick<HighWater, 'forget'> }, account: Uint8Array): Promise<Loaded> {
+    const frozen: LiveChannel[] = []
+    const lost = unknownToDatabase(disk)
+    for await (const { terms, row, fault, check } of storedChannels(disk)) {
+      if (row === undefined) {
+        lost.push(terms.channel)
+        continue
+      }
+      const channel = liveChannel(
+        this.#context(terms, equalBytes(terms.accounts[0], account) ? 0 : 1),
+        row.state,
+        row.journal,
+      )
+      channel.fault = fault
+      channel.highWater = check
+      if (fault !== null) {
+        channel.stopped = fault
+        frozen.push(channel)
+      }
+      if (row.state.phase === 'closed') await disk.highWater.forget(terms.channel) // a crash came before it was
       this.channels.add(channel)
     }
+    return { frozen, lost }
   }
 
   /** The channel that an opening with this key has made. */

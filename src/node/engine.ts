@@ -13,8 +13,8 @@ import { channelRow, type LiveChannel } from './live-channel.js'
 
 export interface Disk {
   readonly store: Store
-  /** S2's order: the batch synced, then the marks synced. */
-  commit(batch: Batch, marks: readonly (readonly [ChannelId, Mark])[]): Promise<void>
+  /** S2's order: the batch synced, then the marks synced; null forgets a channel that the ledger has closed for good. */
+  commit(batch: Batch, marks: readonly (readonly [ChannelId, Mark | null])[]): Promise<void>
 }
 
 /** What a piece of work may do. Valid until the work returns. */
@@ -132,14 +132,14 @@ export class Engine {
     } else this.#schedule()
   }
 
-  #batchOf(group: Group): { readonly batch: Batch; readonly marks: readonly (readonly [ChannelId, Mark])[] } {
+  #batchOf(group: Group): { readonly batch: Batch; readonly marks: readonly (readonly [ChannelId, Mark | null])[] } {
     const puts: Row[] = []
     const deletes: Uint8Array[] = []
     for (const { key, value } of group.rows.values()) {
       if (value === undefined) deletes.push(key)
       else puts.push({ key, value })
     }
-    const marks: (readonly [ChannelId, Mark])[] = []
+    const marks: (readonly [ChannelId, Mark | null])[] = []
     for (const [channel, entries] of group.journal) {
       for (const payload of entries) {
         const { head, put } = appendEntry(channel.id, channel.journal, payload)
@@ -150,7 +150,10 @@ export class Engine {
       channel.journal = truncated.head
       deletes.push(...truncated.deletes)
       puts.push(channelRow(channel))
-      marks.push([channel.id, { version: channel.state.signed.version, revoked: channel.state.revoked }])
+      if (channel.state.phase === 'closed') marks.push([channel.id, null])
+      else if (channel.fault === null) {
+        marks.push([channel.id, { version: channel.state.signed.version, revoked: channel.state.revoked }])
+      }
     }
     if (puts.length + deletes.length > 0) deletes.push(...this.takeDone())
     return { batch: { puts, deletes }, marks }

@@ -7,9 +7,11 @@ import { idText } from '../base/ids.js'
 import type { Row } from '../base/ports/store.js'
 import { decodeChannel, encodeChannel } from '../channel/snapshot.js'
 import type { Channel, Context } from '../channel/types.js'
+import type { HighWaterCheck } from '../store/high-water.js'
 import { type JournalHead, zJournalHead } from '../store/journal.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
+import type { Fault } from './stored-channel.js'
 
 const zRow = z.strictObject({ journal: zJournalHead, snapshot: zBytesUpTo(16_777_216) })
 
@@ -22,6 +24,10 @@ export interface LiveChannel {
   journal: JournalHead
   /** Why no input is taken any more: a broken invariant of ours (C11). The rows stay as they were. */
   stopped: string | undefined
+  /** What made the start distrust the database (S2): nothing more is promised, so its mark stays where it is. */
+  fault: Fault | null
+  /** The database against the high-water file when this process began; equal for a channel born in it. */
+  highWater: HighWaterCheck
 }
 
 export function liveChannel(context: Context, state: Channel, journal: JournalHead): LiveChannel {
@@ -34,6 +40,8 @@ export function liveChannel(context: Context, state: Channel, journal: JournalHe
     state,
     journal,
     stopped: undefined,
+    fault: null,
+    highWater: 'equal',
   }
 }
 

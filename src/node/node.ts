@@ -18,7 +18,7 @@ import { capacityOf } from './capacity.js'
 import type { NodeConfig } from './config.js'
 import type { EventLog } from './event-log.js'
 import type { InvoiceWish, IssuedRow } from './invoices.js'
-import { keepPeer, keptPeers } from './kept-peers.js'
+import { keepPeer, keptPeers, knownPeers } from './kept-peers.js'
 import type { LiveChannel } from './live-channel.js'
 import { Obligations } from './obligations.js'
 import type { OpenWish } from './openings.js'
@@ -149,6 +149,17 @@ export class Node {
 
   peers() {
     return this.parts.peers.list()
+  }
+
+  /** Connected and kept peers, and those of channels: what a backup names. */
+  async knownPeers() {
+    const listed = new Map(this.peers().map((peer) => [peer.account, peer]))
+    for (const { account, url } of await knownPeers(this.options.directory.store, this.account)) {
+      const name = idText(account)
+      const connected = listed.get(name)?.connected ?? false
+      listed.set(name, { account: name, url: url ?? listed.get(name)?.url ?? null, connected })
+    }
+    return [...listed.values()]
   }
 
   /** Resolves when the ledger has the channel. The same key opens one channel. */

@@ -13,10 +13,10 @@ import type { Engine, Tx } from './engine.js'
 import type { LiveChannel } from './live-channel.js'
 import type { PolicyMessage } from './messages.js'
 
-const zTold = z.strictObject({ policy: zPolicy, url: zText(256).nullable() })
+export const zTold = z.strictObject({ policy: zPolicy, url: zText(256).nullable() })
 
 const ownKey = (channel: ChannelId | null): Uint8Array => tableKey('node', utf8('policy'), channel ?? utf8('default'))
-const toldKey = (channel: ChannelId): Uint8Array => tableKey('node', utf8('policy-of-peer'), channel)
+export const toldKey = (channel: ChannelId): Uint8Array => tableKey('node', utf8('policy-of-peer'), channel)
 
 /** Hints in one invoice: the most able hubs. */
 const HINTS_MAX = 4

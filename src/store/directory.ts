@@ -43,10 +43,17 @@ export class DataDirectory {
     readonly suspicions: readonly string[],
   ) {}
 
-  /** S2's order: the batch synced, then the marks synced; what they promise may leave when this resolves. */
-  async commit(batch: Batch, marks: readonly (readonly [ChannelId, Mark])[]): Promise<void> {
+  /**
+   * S2's order: the batch synced, then the marks synced; what they promise may leave when this resolves. A mark of null
+   * forgets a channel that the ledger has closed for good.
+   */
+  async commit(batch: Batch, marks: readonly (readonly [ChannelId, Mark | null])[]): Promise<void> {
     await this.store.write(batch)
-    await Promise.all(marks.map(([channel, mark]) => this.highWater.raise(channel, mark)))
+    await Promise.all(
+      marks.map(([channel, mark]) =>
+        mark === null ? this.highWater.forget(channel) : this.highWater.raise(channel, mark),
+      ),
+    )
   }
 
   async close(): Promise<void> {

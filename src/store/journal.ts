@@ -62,7 +62,7 @@ export function truncateJournal(
  * RECOVERY. That head and entries vanished together, only the high-water file can tell.
  */
 export async function verifyJournal(
-  store: Store,
+  store: Pick<Store, 'range'>,
   channel: ChannelId,
   head: JournalHead,
 ): Promise<Result<JournalEntry[]>> {

@@ -1,37 +1,27 @@
-import { randomBytes, scrypt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { inspect } from 'node:util'
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
-import { z } from 'zod'
-import { concatBytes, equalBytes, u64 } from '../base/bytes.js'
-import { cbor, decodeAs, zBytes, zCount } from '../base/codec.js'
 import type { Scalar } from '../base/curve/index.js'
-import { prf, prfScalar, sha256 } from '../base/digest.js'
+import { prf, prfScalar } from '../base/digest.js'
 import { invariant } from '../base/errors.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { writeFileAtomic } from './file.js'
 import { causeOf } from './group-commit.js'
+import { openSealedFile, type SealedFileKind, sealFile } from './sealed-file.js'
 
-/** log2 of scrypt's N; r = 8, p = 1. 17 takes 128 MiB and about half a second; 10 is for ledgers flagged `test` only. */
-const COST_PRODUCTION = 17
-const COST_TEST = 10
-/** What a file may ask of its reader: 1 GiB. */
-const COST_MAX = 20
-const SEED_BYTES = 32
-const CHECKSUM_BYTES = 32
+export const SEED_BYTES = 32
 const PASSPHRASE_BYTES_MAX = 1_024
-const FILE_BYTES_MAX = 1_024
 
-const zFile = z.strictObject({
-  version: zCount,
-  cost: z.int().min(COST_TEST).max(COST_MAX),
-  salt: zBytes(32),
-  nonce: zBytes(24),
-  /** The seed, sealed by XChaCha20-Poly1305 with version, cost and salt as associated data. */
-  box: zBytes(SEED_BYTES + 16),
-})
-const FILE_VERSION = 1
+/** The seed alone, under the passphrase. */
+const KEYSTORE: SealedFileKind = {
+  name: 'keystore',
+  label: new Uint8Array(0),
+  version: 1,
+  bytesMax: 1_024,
+  damaged: 'keystore_damaged',
+  refused: 'keystore_refused',
+}
 
 /** The account seed and everything derived from it. Prints as `[redacted]`; the derived keys are the caller's to guard. */
 export class Secrets {
@@ -92,14 +82,8 @@ export async function createKeystore(
 ): Promise<Result<Secrets>> {
   if (existsSync(path)) return refuse('keystore_exists', path)
   const secrets = new Secrets(seed)
-  const cost = test ? COST_TEST : COST_PRODUCTION
-  const salt = new Uint8Array(randomBytes(32))
-  const nonce = new Uint8Array(randomBytes(24))
-  const key = await stretch(passphrase, salt, cost)
-  const box = xchacha20poly1305(key, nonce, associated(FILE_VERSION, cost, salt)).encrypt(seed)
-  const body = cbor({ version: FILE_VERSION, cost, salt, nonce, box } satisfies z.output<typeof zFile>)
   try {
-    await writeFileAtomic(path, concatBytes(body, sha256(body)))
+    await writeFileAtomic(path, await sealFile(KEYSTORE, passphrase, seed, test))
   } catch (error) {
     return refuse('store_failed', causeOf(error))
   }
@@ -118,20 +102,9 @@ export async function openKeystore(path: string, passphrase: Uint8Array): Promis
   } catch (error) {
     return refuse('store_failed', causeOf(error))
   }
-  const body = bytes.subarray(0, -CHECKSUM_BYTES)
-  if (bytes.length > FILE_BYTES_MAX || !equalBytes(sha256(body), bytes.subarray(-CHECKSUM_BYTES))) {
-    return refuse('keystore_damaged', path)
-  }
-  const file = decodeAs(zFile, body.slice())
-  if (!file.ok) return refuse('keystore_damaged', path)
-  const { version, cost, salt, nonce, box } = file.value
-  if (version !== FILE_VERSION) return refuse('store_newer', `keystore ${version}`)
-  const key = await stretch(passphrase, salt, cost)
-  try {
-    return ok(new Secrets(xchacha20poly1305(key, nonce, associated(version, cost, salt)).decrypt(box)))
-  } catch {
-    return refuse('keystore_refused', path) // the cipher says no more than that the tag does not verify
-  }
+  const seed = await openSealedFile(KEYSTORE, passphrase, bytes)
+  if (!seed.ok) return refuse(seed.error.code, seed.error.detail ?? path)
+  return seed.value.length === SEED_BYTES ? ok(new Secrets(seed.value)) : refuse('keystore_damaged', path)
 }
 
 /** Path of a passphrase file, or the passphrase's own bytes where somebody typed it. */
@@ -158,15 +131,3 @@ const withinLimits = (passphrase: Uint8Array, where: string): Result<Uint8Array>
   passphrase.length > 0 && passphrase.length <= PASSPHRASE_BYTES_MAX
     ? ok(passphrase)
     : refuse('passphrase_missing', where)
-
-const associated = (version: number, cost: number, salt: Uint8Array): Uint8Array =>
-  concatBytes(u64(version), u64(cost), salt)
-
-function stretch(passphrase: Uint8Array, salt: Uint8Array, cost: number): Promise<Uint8Array> {
-  const N = 2 ** cost
-  return new Promise((resolve, reject) => {
-    scrypt(passphrase, salt, 32, { N, r: 8, p: 1, maxmem: 2 * 128 * 8 * N }, (error, key) =>
-      error === null ? resolve(new Uint8Array(key)) : reject(error),
-    )
-  })
-}

@@ -11,7 +11,7 @@ export function addNodeRoutes({ app, node, bodies, stopping, write }: Routes): v
     return { ready: true }
   })
   app.get('/v1/node', async () => nodeView(node.status()))
-  app.get('/v1/peers', async () => ({ peers: node.peers() }))
+  app.get('/v1/peers', async () => ({ peers: await node.knownPeers() }))
   write('/v1/peers', bodies.peer, async ({ address }) => {
     need(await node.connect(address))
     return { status: 200, value: { peer: formatPeerAddress(address), connected: true } }

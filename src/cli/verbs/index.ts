@@ -14,6 +14,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   invoice: async () => (await import('./invoice.js')).invoiceVerb,
   pay: async () => (await import('./pay.js')).payVerb,
   receipt: async () => (await import('./receipt.js')).receiptVerb,
+  backup: async () => (await import('./backup.js')).backupVerb,
   audit: async () => (await import('./audit.js')).auditVerb,
   demo: async () => (await import('./demo.js')).demoVerb,
 }

@@ -6,11 +6,11 @@ import { idText } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
 import { proveKey } from '../../privacy/key-proof.js'
 import { encodeModulus, privateKeyFromSeed } from '../../privacy/paillier.js'
-import { createDirectory } from '../../store/directory.js'
+import { createDirectory, type DataDirectory } from '../../store/directory.js'
 import { writeFileAtomic } from '../../store/file.js'
 import type { Secrets } from '../../store/keystore.js'
 import type { RegistrationRequest } from '../../wallet/registration.js'
-import { filesOf, mustBeNew, ROLES, type Role, readGenesis, writeConfig } from '../directory.js'
+import { type ConfigFile, filesOf, mustBeNew, ROLES, type Role, readGenesis, writeConfig } from '../directory.js'
 import { UsageError } from '../exit.js'
 import { passphraseFor } from '../passphrase.js'
 import { type DirectoryVerbOptions, directoryVerb, httpUrl, integer, outputOf } from '../verb.js'
@@ -53,18 +53,30 @@ export async function createNode(
   options: Omit<InitOptions, 'genesis'>,
   genesis: Genesis | undefined,
 ): Promise<Created> {
-  const { dir, role } = options
+  const { dir, role, ledger, listen, apiPort } = options
   const keyBits = keyBitsOf(options, genesis)
   mustBeNew(dir)
   const passphrase = await passphraseFor(options, true)
-  const made = need(await createDirectory(dir, passphrase, { test: options.test ?? genesis?.test ?? false }))
+  const test = options.test ?? genesis?.test ?? false
+  const config = { role, ledger, listen, api_port: apiPort }
+  return furnish({ dir, genesis, config, keyBits }, need(await createDirectory(dir, passphrase, { test })))
+}
+
+interface Furniture {
+  readonly dir: string
+  readonly genesis: Genesis | undefined
+  readonly config: ConfigFile
+  readonly keyBits: number
+}
+
+/** The plain files beside a new store, config.json last: without it nothing starts. Closes the directory. */
+export async function furnish({ dir, genesis, config, keyBits }: Furniture, made: DataDirectory): Promise<Created> {
   try {
     const files = filesOf(dir)
     const publicKey = publicKeyOf(made.secrets, keyBits)
     if (genesis !== undefined) await writeFileAtomic(files.genesis, encodeGenesis(genesis))
-    const { ledger, listen, apiPort } = options
-    await writeConfig(dir, { role, ledger, listen, api_port: apiPort })
     await writeFileAtomic(files.publicKey, utf8(`${JSON.stringify(publicKey, null, 2)}\n`))
+    await writeConfig(dir, config)
     return { account: publicKey.account, keyBits }
   } finally {
     await made.close()
@@ -108,7 +120,8 @@ function report(options: InitOptions, genesis: Genesis | undefined, { account, k
       `role        ${role}, ${keyBits}-bit key`,
       `ledger      ${ledger ?? 'none yet: genesis makes it'}`,
       `public key  ${files.publicKey} (not secret: ${nextStep(role)})`,
-      `Back up ${files.keystore} and, apart from it, the passphrase: both together are the account. Lost, nobody restores them.`,
+      `Back up now, and again after each new channel: meridian backup export --dir ${dir} --out FILE`,
+      'Keep the file, and apart from it the passphrase: both together are the account. Lost, nobody restores them.',
     ].join('\n'),
     { account, role, key_bits: keyBits, ledger, public_key: files.publicKey, back_up: [files.keystore] },
   )
