@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Level } from 'level'
@@ -31,6 +31,9 @@ export interface LevelStore extends Store {
   readonly suspicions: readonly string[]
 }
 
+/** More than the step of a file system's clock: a change later than this cannot carry the same time. */
+const COARSE_MS = 100
+
 type Database = Level<Uint8Array, Uint8Array>
 
 /** Sealed values and ciphertexts do not compress. */
@@ -48,7 +51,7 @@ export async function createLevelStore(dir: string, options: LevelOptions = {}):
     await database.open()
     await database.put(SCHEMA_KEY, u64(SCHEMA_VERSION), { sync: true })
     await syncDirectory(dirname(dir))
-    return ok(new LevelDatabase(database, options.onFatal ?? endProcess, []))
+    return ok(new LevelDatabase(dir, database, options.onFatal ?? endProcess, []))
   } catch (error) {
     return refuse('store_failed', causeOf(error))
   }
@@ -68,7 +71,7 @@ export async function openLevelStore(dir: string, options: LevelOptions = {}): P
     await database.close()
     return schema
   }
-  return ok(new LevelDatabase(database, options.onFatal ?? endProcess, await logSuspicions(dir)))
+  return ok(new LevelDatabase(dir, database, options.onFatal ?? endProcess, await logSuspicions(dir)))
 }
 
 function openRefusal(dir: string, cause: string) {
@@ -92,8 +95,11 @@ function readSchema(database: Database): Result<number> {
 
 class LevelDatabase implements LevelStore {
   readonly #commits: GroupCommit<Batch>
+  /** Time of the directory's last change that is known to be durable. */
+  #namesDurable = 0
 
   constructor(
+    private readonly dir: string,
     private readonly database: Database,
     onFatal: OnFatal,
     readonly suspicions: readonly string[],
@@ -133,13 +139,23 @@ class LevelDatabase implements LevelStore {
     await this.database.close()
   }
 
-  #sync(batches: readonly Batch[]): Promise<void> {
+  async #sync(batches: readonly Batch[]): Promise<void> {
     const chained = this.database.batch()
     for (const { puts, deletes } of batches) {
       for (const { key, value } of puts) chained.put(key, value)
       for (const key of deletes) chained.del(key)
     }
-    return chained.write({ sync: true })
+    await chained.write({ sync: true })
+    await this.#syncNames()
+  }
+
+  /** LevelDB begins a new log without syncing its name: what it then writes and syncs would go with the name (S1). */
+  async #syncNames(): Promise<void> {
+    const { mtimeMs } = statSync(this.dir)
+    if (mtimeMs === this.#namesDurable) return
+    const settled = Date.now() - mtimeMs > COARSE_MS
+    await syncDirectory(this.dir)
+    if (settled) this.#namesDurable = mtimeMs
   }
 }
 
