@@ -34,6 +34,7 @@ import { prove, verify } from '../src/privacy/proof.js'
 import { decryptRecord, encryptRecord, verifyRecord } from '../src/privacy/records.js'
 import type { Statement } from '../src/privacy/statement.js'
 import { encodeFor, freshRandomness, freshScalar, withdraw } from '../src/wallet/withdrawal.js'
+import { systemEntropy } from '../src/wire/environment.js'
 import { environment, type Figure, jiffies, measure, type Row, stealPercent, tableHead, tableLine } from './harness.js'
 
 /** L of the default genesis. */
@@ -63,12 +64,12 @@ const holds = (verdict: boolean): void => invariant(verdict, 'P5', 'an honest pr
 
 /** A fee (section 10): one commitment, the same amount under the keys of payee and regulator, one range. */
 function proveFee({ payee, regulator }: Actors): { readonly statement: Statement; readonly proof: Uint8Array } {
-  const opening = { value: AMOUNT, blinding: scalarToBigint(freshScalar()) }
+  const opening = { value: AMOUNT, blinding: scalarToBigint(freshScalar(systemEntropy)) }
   const owners = [
     { role: 'payee', key: payee.publicKey, n: encodeModulus(payee.publicKey) },
     { role: 'regulator', key: regulator.publicKey, n: encodeModulus(regulator.publicKey) },
   ]
-  const randomness = owners.map(({ n }) => freshRandomness(n))
+  const randomness = owners.map(({ n }) => freshRandomness(n, systemEntropy))
   const statement: Statement = {
     kind: 'bench-fee',
     role: 'payer',
@@ -169,7 +170,7 @@ const viewOf = (name: string, key: PrivateKey, available: bigint): AccountView =
 async function transferRows(actors: Actors, pool: ProofPool): Promise<Row[]> {
   const genesis = genesisOf(actors)
   const ledger = ledgerIdOf(genesis)
-  const randomness = freshRandomness(encodeModulus(actors.payer.publicKey))
+  const randomness = freshRandomness(encodeModulus(actors.payer.publicKey), systemEntropy)
   const payer = viewOf('payer', actors.payer, encryptOwn(actors.payer, BALANCE, randomness))
   const payee = viewOf('payee', actors.payee, 1n)
   const signing = signingKey('payer')
@@ -178,7 +179,7 @@ async function transferRows(actors: Actors, pool: ProofPool): Promise<Row[]> {
   const [receiver, regulator] = [payee.n, genesis.regulator.n]
 
   const build = async () => {
-    const made = await withdraw(pool, { keys, available, amount: AMOUNT, receiver, regulator })
+    const made = await withdraw(pool, systemEntropy, { keys, available, amount: AMOUNT, receiver, regulator })
     const { account, nonce } = payer
     const parties = { kind: 'transfer', ledger, account, nonce, to: payee.account } as const
     const unproven = { ...parties, ciphertextTo: made.ciphertextReceiver, ...made.fields }
@@ -220,7 +221,7 @@ function paillierRows({ payer, payee }: Actors): Row[] {
   invariant(foreign.ok, 'P2', 'a key is none')
   const theirs = referenceOf(payer)
   const own = encodeModulus(payer.publicKey)
-  const ours = encryptOwn(payer, AMOUNT, freshRandomness(own))
+  const ours = encryptOwn(payer, AMOUNT, freshRandomness(own, systemEntropy))
   return [
     {
       name: 'paillier-bigint: encrypt',
@@ -230,12 +231,12 @@ function paillierRows({ payer, payee }: Actors): Row[] {
     {
       name: 'ours: encrypt, foreign key',
       includes: 'h^s for s of 256 to 384 bits',
-      run: () => encrypt(foreign.value, AMOUNT, freshRandomness(own)),
+      run: () => encrypt(foreign.value, AMOUNT, freshRandomness(own, systemEntropy)),
     },
     {
       name: 'ours: encrypt, own key',
       includes: "the same by the owner's CRT",
-      run: () => encryptOwn(payer, AMOUNT, freshRandomness(own)),
+      run: () => encryptOwn(payer, AMOUNT, freshRandomness(own, systemEntropy)),
     },
     {
       name: 'paillier-bigint: decrypt',

@@ -8,6 +8,7 @@ import type { ChannelPolicy } from '../channel/types.js'
 import { Outbox } from '../store/outbox.js'
 import { type AccountKeys, openAccountKeys } from '../wallet/keys.js'
 import { Wallet } from '../wallet/wallet.js'
+import { systemEntropy, systemTimers } from '../wire/environment.js'
 import { ChainWatch, revealedIn } from './chain-watch.js'
 import { ChannelBook } from './channel-book.js'
 import { Channels, type Surroundings } from './channels.js'
@@ -22,7 +23,7 @@ import type { NodeOptions } from './node.js'
 import { Obligations } from './obligations.js'
 import { Openings } from './openings.js'
 import { Payments } from './payments.js'
-import { Peers } from './peers.js'
+import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
 import type { RouterParts } from './router-parts.js'
 import { Waiters } from './waiters.js'
@@ -41,7 +42,7 @@ export interface NodeParts {
   readonly invoices: Invoices
   readonly policies: Policies
   readonly openings: Openings
-  readonly peers: Peers
+  readonly peers: Transport
   readonly watch: ChainWatch
   /** Channels that the ledger paid out, by name. */
   readonly ends: Waiters
@@ -50,6 +51,9 @@ export interface NodeParts {
 
 /** Seconds for which a signed close stays valid on the ledger (L6). */
 const CLOSE_VALID_S = 3_600
+
+/** Every option has a value here. */
+type Options = Required<NodeOptions>
 
 interface Foundation {
   readonly keys: AccountKeys
@@ -63,15 +67,15 @@ interface Foundation {
 /** What exists only once everything else does: reached through here, never before `Node.start`. */
 interface Late {
   desk: Desk
-  peers: Peers
+  peers: Transport
   watch: ChainWatch
   conversation: Conversation
 }
 
-async function found({ directory, chain, pool, logger }: NodeOptions): Promise<Foundation> {
+async function found({ directory, chain, pool, logger, timers, entropy }: Options): Promise<Foundation> {
   const { store, secrets } = directory
   const keys = await openAccountKeys(secrets, chain.genesis.keyBits, pool)
-  const wallet = await Wallet.open({ chain, pool, store, keys, seed: secrets.walletSeed })
+  const wallet = await Wallet.open({ chain, pool, store, keys, seed: secrets.walletSeed, entropy })
   const outbox = await Outbox.open(store)
   const engine = new Engine(
     directory,
@@ -79,19 +83,20 @@ async function found({ directory, chain, pool, logger }: NodeOptions): Promise<F
       throw error // S2: nothing is promised on a disk that refused a write
     },
     () => outbox.takeDone(),
+    timers,
   )
   return {
     keys,
     wallet,
     engine,
-    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger),
-    workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed),
+    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger, timers),
+    workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed, entropy),
     events: new EventLog(store),
   }
 }
 
 const surround = (
-  { logger }: NodeOptions,
+  { logger, timers }: Options,
   { ledgerDesk, engine, workerDesk }: Foundation,
   late: Late,
   channels: () => Channels,
@@ -114,12 +119,17 @@ const surround = (
     stopped: (channel, error) => logger.warn('channel.stopped', { channel: channel.text, clause: error.clause }),
     view: () => late.watch.view,
     revealed: revealedIn,
-    now: () => Math.floor(Date.now() / 1_000),
+    now: () => timers.seconds(),
   }
 }
 
 /** The routing half: what forwards, pays and is paid. */
-function route({ chain, directory, config }: NodeOptions, base: Foundation, late: Late, channels: Channels) {
+function route(
+  { chain, directory, config, timers, entropy }: Options,
+  base: Foundation,
+  late: Late,
+  channels: Channels,
+) {
   const { keys, engine, events } = base
   const policies = new Policies(engine, channels, config.policy)
   const router: RouterParts = {
@@ -130,6 +140,8 @@ function route({ chain, directory, config }: NodeOptions, base: Foundation, late
     key: keys.signing,
     seed: directory.secrets.walletSeed,
     forwarding: config.forwarding,
+    entropy,
+    timers,
     bounds: config.bounds,
     view: () => late.watch.view,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
@@ -142,7 +154,7 @@ function route({ chain, directory, config }: NodeOptions, base: Foundation, late
   return { policies, invoices, obligations, payments, desk }
 }
 
-const openingEnv = ({ chain, directory }: NodeOptions, { keys }: Foundation, late: Late, policy: ChannelPolicy) => {
+const openingEnv = ({ chain, directory }: Options, { keys }: Foundation, late: Late, policy: ChannelPolicy) => {
   const { genesis, ledger } = chain
   return (): OpeningEnv => ({
     ledger,
@@ -157,8 +169,10 @@ const openingEnv = ({ chain, directory }: NodeOptions, { keys }: Foundation, lat
   })
 }
 
-export async function assemble(options: NodeOptions): Promise<NodeParts> {
-  const { directory, chain, config, logger } = options
+export async function assemble(given: NodeOptions): Promise<NodeParts> {
+  const transport = (...[options]: ConstructorParameters<typeof Peers>) => new Peers(options)
+  const options: Options = { timers: systemTimers, entropy: systemEntropy, transport, ...given }
+  const { directory, chain, config, logger, timers, entropy } = options
   const base = await found(options)
   const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
   const late = {} as Late
@@ -172,11 +186,11 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
   const routing = route(options, base, late, channels)
   const { policies } = routing
   const reach = {
-    send: (...[peer, message]: Parameters<Peers['send']>) => void late.peers.send(peer, message),
+    send: (...[peer, message]: Parameters<Transport['send']>) => void late.peers.send(peer, message),
     isConnected: (peer: AccountId) => late.peers.isConnected(peer),
   }
   const env = openingEnv(options, base, late, channelPolicy)
-  const shared = { engine, book, chain, logger, ...reach }
+  const shared = { engine, book, chain, logger, timers, entropy, ...reach }
   const openings = new Openings({
     ...shared,
     wallet,
@@ -187,7 +201,7 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
     openPolicy: () => config.open,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
-  const ends = new Waiters()
+  const ends = new Waiters(timers)
   const announced = () => config.announce ?? late.peers.listening
   const { forwarding } = config
   const conversation = new Conversation({
@@ -200,8 +214,9 @@ export async function assemble(options: NodeOptions): Promise<NodeParts> {
     forwarding,
     announced,
   })
-  const peers = new Peers({ key: keys.signing, ledger: chain.ledger, logger, handlers: conversation })
-  const watch = new ChainWatch(chain, engine, channels, conversation, logger, await chain.now())
+  const handlers = conversation
+  const peers = options.transport({ key: keys.signing, ledger: chain.ledger, logger, timers, entropy, handlers })
+  const watch = new ChainWatch(chain, engine, channels, conversation, logger, timers, await chain.now())
   Object.assign(late, { desk: routing.desk, peers, watch, conversation } satisfies Late)
   return {
     wallet,

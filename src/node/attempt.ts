@@ -18,7 +18,7 @@ import { openingRow } from '../wallet/openings.js'
 import type { Spendable } from '../wallet/parts.js'
 import { buildHalf } from '../wallet/transactions.js'
 import type { Wallet } from '../wallet/wallet.js'
-import type { Logger } from '../wire/environment.js'
+import type { Logger, Timers } from '../wire/environment.js'
 import type { ChannelBook } from './channel-book.js'
 import type { Engine } from './engine.js'
 import type { LedgerDesk } from './ledger-desk.js'
@@ -32,6 +32,7 @@ export interface AttemptParts {
   readonly ledgerDesk: LedgerDesk
   readonly workerDesk: WorkerDesk
   readonly logger: Logger
+  readonly timers: Timers
   readonly env: () => OpeningEnv
   readonly send: (peer: AccountId, message: OpeningMessage) => void
 }
@@ -49,7 +50,7 @@ export class Attempt {
   #settled = false
   #opening: Opening | undefined
   #channel: ChannelId | undefined
-  #timer: NodeJS.Timeout
+  #callOff: () => void
 
   constructor(
     private readonly parts: AttemptParts,
@@ -61,7 +62,7 @@ export class Attempt {
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve
     })
-    this.#timer = setTimeout(() => this.#stalled(), STALLED_MS)
+    this.#callOff = parts.timers.after(STALLED_MS, () => this.#stalled())
   }
 
   get ended(): boolean {
@@ -76,8 +77,8 @@ export class Attempt {
   take({ opening, effects }: OpeningStep): void {
     this.#opening = opening
     if (effects.length > 0) {
-      clearTimeout(this.#timer)
-      this.#timer = setTimeout(() => this.#stalled(), STALLED_MS)
+      this.#callOff()
+      this.#callOff = this.parts.timers.after(STALLED_MS, () => this.#stalled())
     }
     for (const effect of effects) this.#run(effect)
   }
@@ -100,7 +101,7 @@ export class Attempt {
   #end(outcome: Result<ChannelId>): void {
     if (this.#settled) return
     this.#settled = true
-    clearTimeout(this.#timer)
+    this.#callOff()
     this.#settle(outcome)
   }
 

@@ -12,7 +12,7 @@ import type { ChannelId } from '../base/ids.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
-import type { Logger } from '../wire/environment.js'
+import type { Logger, Timers } from '../wire/environment.js'
 import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
 import { Waiters } from './waiters.js'
@@ -38,12 +38,12 @@ export interface WatchHandlers {
 export class ChainWatch {
   readonly #stop = new AbortController()
   readonly #done: Promise<void>[] = []
-  readonly #waiters = new Waiters()
+  readonly #waiters: Waiters
   #advanced = false
   #cursor: number
   #head: (LedgerTime & { readonly cursor: number }) | undefined
   #view: LedgerTime
-  /** Wall clock, milliseconds, of the last head: how old the view is (A1). */
+  /** Monotone milliseconds of the last head: how old the view is (A1), whatever happens to the wall clock. */
   #heardAt: number
 
   constructor(
@@ -52,12 +52,14 @@ export class ChainWatch {
     private readonly channels: Channels,
     private readonly handlers: WatchHandlers,
     private readonly logger: Logger,
+    private readonly timers: Timers,
     start: LedgerTime,
   ) {
     const row = engine.get(CURSOR)
     this.#cursor = row === undefined ? 0 : (readU64(row) ?? 0)
     this.#view = start
-    this.#heardAt = Date.now()
+    this.#waiters = new Waiters(timers)
+    this.#heardAt = timers.now()
   }
 
   get view(): LedgerTime {
@@ -66,7 +68,7 @@ export class ChainWatch {
 
   /** Seconds since the ledger was last heard: a view older than ledger_age_max_s stops forwarding and opening (A1). */
   get age(): number {
-    return Math.floor((Date.now() - this.#heardAt) / 1_000)
+    return Math.floor((this.timers.now() - this.#heardAt) / 1_000)
   }
 
   start(): void {
@@ -99,7 +101,7 @@ export class ChainWatch {
     await this.#forever('heads', async () => {
       for await (const head of this.chain.heads(this.#stop.signal)) {
         this.#head = head
-        this.#heardAt = Date.now()
+        this.#heardAt = this.timers.now()
         this.#advance()
       }
     })
@@ -114,8 +116,12 @@ export class ChainWatch {
         if (this.#stop.signal.aborted) return
         this.logger.warn('ledger.stream_failed', { name, message: error instanceof Error ? error.name : 'unknown' })
       }
-      if (!this.#stop.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 1_000))
+      if (!this.#stop.signal.aborted) await this.#pause()
     }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.timers.after(1_000, resolve))
   }
 
   #handle(tx: Tx, event: LedgerEvent): void {

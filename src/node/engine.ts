@@ -9,6 +9,7 @@ import type { ChannelId } from '../base/ids.js'
 import type { Batch, Row, Store } from '../base/ports/store.js'
 import type { Mark } from '../store/high-water.js'
 import { appendEntry, truncateJournal } from '../store/journal.js'
+import { systemTimers, type Timers } from '../wire/environment.js'
 import { channelRow, type LiveChannel } from './live-channel.js'
 
 export interface Disk {
@@ -56,6 +57,7 @@ export class Engine {
     private readonly onFatal: (error: unknown) => void,
     /** Rows to delete with the next batch (done outbox effects). */
     private readonly takeDone: () => readonly Uint8Array[] = () => [],
+    private readonly timers: Timers = systemTimers,
   ) {}
 
   /**
@@ -111,7 +113,7 @@ export class Engine {
   #schedule(): void {
     if (this.#scheduled || this.#syncing !== undefined) return
     this.#scheduled = true
-    setImmediate(() => {
+    this.timers.soon(() => {
       this.#scheduled = false
       this.#flush().catch(this.onFatal)
     })

@@ -1,5 +1,4 @@
 /** The payee's side (R6): invoices issued, paid once. */
-import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Amount } from '../base/amount.js'
 import { bytesToHex, utf8 } from '../base/bytes.js'
@@ -59,7 +58,7 @@ export class Invoices {
       const request = {
         ledger: this.parts.chain.ledger,
         amount: wish.amount,
-        secret: new Uint8Array(randomBytes(32)),
+        secret: new Uint8Array(this.parts.entropy(32)),
         reference: wish.reference,
         created: time,
         expires: time + wish.expiresIn,

@@ -12,7 +12,7 @@ import { ok, type Result, refuse } from '../base/result.js'
 import { decodeTransaction, encodeTransaction, type Transaction, transactionDigest } from '../base/transaction.js'
 import type { Outbox } from '../store/outbox.js'
 import { parseRow } from '../store/rows.js'
-import type { Logger } from '../wire/environment.js'
+import type { Logger, Timers } from '../wire/environment.js'
 import type { Tx } from './engine.js'
 
 const zEffect = z.discriminatedUnion('kind', [
@@ -35,6 +35,7 @@ export class LedgerDesk {
     /** The account's. */
     private readonly key: Scalar,
     private readonly logger: Logger,
+    private readonly timers: Timers,
   ) {}
 
   /** What an earlier process did not finish. */
@@ -103,11 +104,11 @@ export class LedgerDesk {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
-        clearTimeout(timer)
+        callOff()
         this.#wakers.delete(wake)
         resolve()
       }
-      const timer = setTimeout(wake, ms)
+      const callOff = this.timers.after(ms, wake)
       this.#wakers.add(wake)
     })
   }

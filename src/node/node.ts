@@ -12,7 +12,7 @@ import { checkPolicy, type Policy } from '../router/policy.js'
 import type { DataDirectory } from '../store/directory.js'
 import type { Wallet } from '../wallet/wallet.js'
 import type { PeerAddress } from '../wire/address.js'
-import type { Logger } from '../wire/environment.js'
+import type { Entropy, Logger, Timers } from '../wire/environment.js'
 import { assemble, type NodeParts } from './assemble.js'
 import { capacityOf } from './capacity.js'
 import type { NodeConfig } from './config.js'
@@ -23,6 +23,7 @@ import type { LiveChannel } from './live-channel.js'
 import { Obligations } from './obligations.js'
 import type { OpenWish } from './openings.js'
 import { Payments, type PaymentView } from './payments.js'
+import type { PeersOptions, Transport } from './peers.js'
 
 export interface NodeOptions {
   readonly directory: DataDirectory
@@ -30,6 +31,10 @@ export interface NodeOptions {
   readonly pool: ProofPool
   readonly config: NodeConfig
   readonly logger: Logger
+  /** Time, randomness and the way to peers: the machine's own where absent. */
+  readonly timers?: Timers
+  readonly entropy?: Entropy
+  readonly transport?: (options: PeersOptions) => Transport
 }
 
 export interface ChannelSummary {

@@ -3,7 +3,6 @@
  * holds it until the ledger has decided or the half that was given away is void, so that no other transaction of ours
  * makes it stale and no half lingers.
  */
-import { randomBytes } from 'node:crypto'
 import type { Amount } from '../base/amount.js'
 import { bytesToHex, equalBytes } from '../base/bytes.js'
 import type { ErrorCode } from '../base/errors.js'
@@ -15,7 +14,7 @@ import { type Result, refuse } from '../base/result.js'
 import { type OpeningEnv, type OpenRequest, receiveOpening, requestOpening } from '../channel/opening.js'
 import type { ChannelLimits } from '../channel/types.js'
 import type { Wallet } from '../wallet/wallet.js'
-import type { Logger } from '../wire/environment.js'
+import type { Entropy, Logger } from '../wire/environment.js'
 import { Attempt, type AttemptParts } from './attempt.js'
 
 /** R7: what this node grants to whoever opens a channel toward it. */
@@ -32,6 +31,7 @@ export interface OpeningsOptions extends AttemptParts {
   readonly limits: ChannelLimits
   readonly openPolicy: () => OpenPolicy
   readonly logger: Logger
+  readonly entropy: Entropy
   readonly env: () => OpeningEnv
   readonly isConnected: (peer: AccountId) => boolean
   /** A1: the view is younger than `ledger_age_max_s`. */
@@ -73,7 +73,7 @@ export class Openings {
       const { deposit, share, window } = wish
       const request: OpenRequest = {
         peer: { account: peer.account, n: peer.n },
-        attempt: new Uint8Array(randomBytes(32)),
+        attempt: new Uint8Array(this.options.entropy(32)),
         nonce: spendable.value.view.nonce,
         validUntil: env().view.time + VALID_S,
         window,
@@ -155,7 +155,7 @@ export class Openings {
     attempt.take(receiveOpening(body, { account: peer.account, n: peer.n }, env()))
     const refusal = this.#refusal(from, body)
     if (refusal !== undefined) attempt.input({ type: 'openDenied', code: refusal })
-    const salt = new Uint8Array(randomBytes(32))
+    const salt = new Uint8Array(this.options.entropy(32))
     if (body.share === 0n || refusal !== undefined) {
       attempt.input({ type: 'openAllowed', limits, salt })
       await this.#finish(attempt)

@@ -1,5 +1,4 @@
 /** The payer's side (R5): a payment is durable with its first effect, has one attempt at a time and exactly one end. */
-import { randomBytes, randomInt } from 'node:crypto'
 import type { Amount } from '../base/amount.js'
 import { bytesToHex, utf8 } from '../base/bytes.js'
 import { type ErrorCode, InvariantError } from '../base/errors.js'
@@ -24,6 +23,7 @@ import type { Policy } from '../router/policy.js'
 import { formatReceipt } from '../router/receipt.js'
 import { findRoutes, type Route, routeOffer } from '../router/route.js'
 import { tableKey, tableRange } from '../store/tables.js'
+import { randomBelow } from '../wire/environment.js'
 import { capacityOf } from './capacity.js'
 import type { Engine, Tx } from './engine.js'
 import { putOwner } from './offered.js'
@@ -55,7 +55,7 @@ const keyOf = (key: string): Uint8Array => tableKey('payment', utf8(key))
 const payingKey = (invoice: Invoice): Uint8Array => tableKey('node', utf8('paying'), invoiceDigest(invoice))
 
 export class Payments {
-  readonly #waiting = new Waiters()
+  readonly #waiting: Waiters
   /** What failed attempts of a payment taught about hubs; lost in a restart, bounded by the attempts. */
   readonly #learnt = new Map<string, { readonly avoid: Set<string>; readonly policies: Map<string, Policy> }>()
 
@@ -64,7 +64,9 @@ export class Payments {
     private readonly engine: Engine,
     /** Longest time, seconds, for which a lock of ours may hold money. */
     private readonly expiryFar: number,
-  ) {}
+  ) {
+    this.#waiting = new Waiters(parts.timers)
+  }
 
   /**
    * Starts a payment, or finds the one of this key; durable when it resolves. Errors: `payment_key_reused`,
@@ -166,13 +168,13 @@ export class Payments {
   }
 
   #routes({ invoice, feeMax, key }: PaymentRequest): Result<readonly Route[]> {
-    const { chain, channels, view } = this.parts
+    const { chain, channels, view, entropy } = this.parts
     const learnt = this.#learnt.get(key)
     return findRoutes(invoice, {
       now: view().time,
       amountBits: chain.genesis.amountBits,
       feeMax,
-      expirySlack: SLACK_S + randomInt(SLACK_RANDOM_S),
+      expirySlack: SLACK_S + randomBelow(entropy, SLACK_RANDOM_S),
       expiryFar: this.expiryFar,
       channels: channels.all().map((channel) => {
         const { ready, canSend, slotsFree } = capacityOf(channel)
@@ -203,7 +205,7 @@ export class Payments {
   #propose(tx: Tx, payment: Payment, route: Route): ErrorCode | undefined {
     const channel = this.parts.channels.get(route.channel)
     if (channel === undefined) return 'no_route'
-    const sessionKey = sessionKeyFrom(randomBytes(32))
+    const sessionKey = sessionKeyFrom(this.parts.entropy(32))
     const offer = routeOffer(route, payment.invoice, sessionKey)
     if (!offer.ok) return offer.error.code
     const { amount, point, expiry, onion } = offer.value

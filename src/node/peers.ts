@@ -4,7 +4,7 @@ import type { ErrorCode } from '../base/errors.js'
 import { type AccountId, idText, type LedgerId } from '../base/ids.js'
 import { ok, type Result } from '../base/result.js'
 import { type Dialer, dial } from '../wire/dial.js'
-import type { Logger } from '../wire/environment.js'
+import type { Entropy, Logger, Timers } from '../wire/environment.js'
 import { type Listener, listen } from '../wire/listen.js'
 import { negotiate, type Peer } from '../wire/peer.js'
 import type { Session } from '../wire/session.js'
@@ -26,28 +26,36 @@ export interface PeersOptions {
   readonly key: Scalar
   readonly ledger: LedgerId
   readonly logger: Logger
+  readonly timers: Timers
+  readonly entropy: Entropy
   readonly handlers: PeerHandlers
 }
 
+/** How a node reaches its peers. Peers over the network; a simulation brings its own. */
+export type Transport = Pick<Peers, keyof Peers>
+
 export class Peers {
   readonly #options: PeersOptions
-  readonly #sessions = new SessionTable()
+  readonly #sessions: SessionTable
   readonly #connected = new Map<string, Peer<NodeMessage>>()
   readonly #dialers = new Map<string, { readonly url: string; readonly dialer: Dialer }>()
   readonly #failures = new Map<string, ErrorCode>()
-  readonly #waiters = new Waiters()
+  readonly #waiters: Waiters
   #listener: Listener | undefined
   #closed = false
 
   constructor(options: PeersOptions) {
     this.#options = options
+    this.#sessions = new SessionTable({ timers: options.timers })
+    this.#waiters = new Waiters(options.timers)
   }
 
   /** @returns where it listens. Errors: `unavailable`. */
   async listen(host: string, port: number): Promise<Result<string>> {
-    const { key, logger } = this.#options
+    const { key, logger, timers, entropy } = this.#options
     const onSession = (session: Session) => this.#meet(session)
-    const listener = await listen({ host, port, key, logger, sessions: this.#sessions, onSession })
+    const sessions = this.#sessions
+    const listener = await listen({ host, port, key, logger, timers, entropy, sessions, onSession })
     if (!listener.ok) return listener
     this.#listener = listener.value
     return ok(listener.value.url)
@@ -66,12 +74,14 @@ export class Peers {
       return
     }
     known?.dialer.close()
-    const { key, logger } = this.#options
+    const { key, logger, timers, entropy } = this.#options
     const dialer = dial({
       url,
       key,
       remote: peer,
       logger,
+      timers,
+      entropy,
       sessions: this.#sessions,
       onSession: (session) => this.#meet(session),
       onRefused: (code) => this.#failures.set(name, code),
@@ -120,8 +130,8 @@ export class Peers {
   }
 
   #meet(session: Session): void {
-    const { ledger, logger } = this.#options
-    void negotiate({ session, ledger, codec: nodeCodec }).then((met) => {
+    const { ledger, logger, timers } = this.#options
+    void negotiate({ session, ledger, codec: nodeCodec, timers }).then((met) => {
       if (met.ok && this.#closed) met.value.close()
       else if (met.ok) this.#join(met.value)
       else logger.info('peer.refused', { peer: idText(session.peer), code: met.error.code })

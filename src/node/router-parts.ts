@@ -6,6 +6,7 @@ import type { AccountId } from '../base/ids.js'
 import type { ChainAdapter, LedgerTime } from '../base/ports/chain.js'
 import type { ExpiryBounds, OutgoingChannel } from '../router/forward.js'
 import type { Policy } from '../router/policy.js'
+import type { Entropy, Timers } from '../wire/environment.js'
 import { capacityOf } from './capacity.js'
 import { revealedIn } from './chain-watch.js'
 import type { Channels } from './channels.js'
@@ -23,6 +24,8 @@ export interface RouterParts {
   /** Secrets.walletSeed: scalars of invoices. */
   readonly seed: Uint8Array
   readonly forwarding: boolean
+  readonly entropy: Entropy
+  readonly timers: Timers
   readonly bounds: ExpiryBounds
   readonly view: () => LedgerTime
   /** A1: the view is younger than `ledger_age_max_s`. */

@@ -1,7 +1,11 @@
+import type { Timers } from '../wire/environment.js'
+
 /** Callers that wait for something by name, at most so long. */
 export class Waiters {
   readonly #waiting = new Map<string, Set<() => void>>()
   #closed = false
+
+  constructor(private readonly timers: Timers) {}
 
   /** Whoever waits for this name goes on. */
   wake(name: string): void {
@@ -20,12 +24,12 @@ export class Waiters {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(name) ?? new Set()
       const done = (): void => {
-        clearTimeout(timer)
+        callOff()
         waiting.delete(done)
         if (waiting.size === 0) this.#waiting.delete(name)
         resolve()
       }
-      const timer = setTimeout(done, ms)
+      const callOff = this.timers.after(ms, done)
       waiting.add(done)
       this.#waiting.set(name, waiting)
     })

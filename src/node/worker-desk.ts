@@ -8,6 +8,7 @@ import type { CloseProof, CloseTerms, Terms } from '../channel/types.js'
 import type { ProofPool } from '../privacy/pool.js'
 import { proveClose } from '../wallet/balances.js'
 import type { AccountKeys } from '../wallet/keys.js'
+import type { Entropy } from '../wire/environment.js'
 import type { LiveChannel } from './live-channel.js'
 
 export class WorkerDesk {
@@ -17,6 +18,7 @@ export class WorkerDesk {
     private readonly keys: AccountKeys,
     /** Secrets.channelSeed. */
     private readonly seed: Uint8Array,
+    private readonly entropy: Entropy,
   ) {}
 
   /** Own R of a version, as it travels. */
@@ -34,7 +36,7 @@ export class WorkerDesk {
     const { channel, parties } = await this.#ledgerSide(id)
     const { validUntil, commitment } = terms
     const base = { kind: 'closeChannel', ledger, channel: id, validUntil, commitment } as const
-    const proof = await proveClose({ pool: this.pool, genesis, channel, parties }, base, terms)
+    const proof = await proveClose({ pool: this.pool, entropy: this.entropy, genesis, channel, parties }, base, terms)
     return { validUntil, commitment, ...proof }
   }
 

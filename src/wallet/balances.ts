@@ -6,6 +6,7 @@ import type { ChannelView } from '../base/ports/chain.js'
 import { closeStatement, type Parties, settleStatement } from '../chain-adapter/contract/statements.js'
 import type { ProofPool } from '../privacy/pool.js'
 import type { Statement } from '../privacy/statement.js'
+import type { Entropy } from '../wire/environment.js'
 import { encodeFor, freshRandomness } from './withdrawal.js'
 
 /** What a closeChannel or settle carries beside its terms. */
@@ -23,6 +24,7 @@ export interface BalancesOpening {
 
 interface Prover {
   readonly pool: ProofPool
+  readonly entropy: Entropy
   readonly genesis: Genesis
   readonly channel: ChannelView
   readonly parties: Parties
@@ -31,13 +33,13 @@ interface Prover {
 type Encrypted = Pick<BalancesProof, 'ciphertexts' | 'ciphertextsRegulator'>
 
 async function proveBalances(
-  { pool, genesis, parties }: Prover,
+  { pool, entropy, genesis, parties }: Prover,
   { balances, blindings }: BalancesOpening,
   statementOf: (encrypted: Encrypted) => Statement,
 ): Promise<BalancesProof> {
   const keys = [parties[0].n, parties[1].n, genesis.regulator.n, genesis.regulator.n] as const
   const values = [balances[0], balances[1], balances[0], balances[1]] as const
-  const randomness = keys.map(freshRandomness)
+  const randomness = keys.map((n) => freshRandomness(n, entropy))
   const made = await Promise.all(
     keys.map(async (n, i) => encodeFor(n, await pool.encrypt(n, values[i]!, randomness[i]!, 'urgent'))),
   )

@@ -3,6 +3,7 @@ import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
 import type { Row, Store } from '../base/ports/store.js'
 import type { Transaction } from '../base/transaction.js'
 import type { ProofPool } from '../privacy/pool.js'
+import type { Entropy } from '../wire/environment.js'
 import type { AccountKeys } from './keys.js'
 import type { Opening } from './openings.js'
 import type { MintSecrets, Supply } from './supply.js'
@@ -14,6 +15,7 @@ export interface WalletParts {
   readonly keys: AccountKeys
   /** Secrets.walletSeed. */
   readonly seed: Uint8Array
+  readonly entropy: Entropy
 }
 
 /** `available` with its opening known: what a proof starts from. */

@@ -31,10 +31,10 @@ export async function buildTransfer(
   payee: AccountView,
   amount: Amount,
 ): Promise<Result<Built>> {
-  const { pool, chain, keys } = parts
+  const { pool, chain, keys, entropy } = parts
   const { available } = from
   const regulator = chain.genesis.regulator.n
-  const made = await withdraw(pool, { keys, available, amount, receiver: payee.n, regulator })
+  const made = await withdraw(pool, entropy, { keys, available, amount, receiver: payee.n, regulator })
   const unproven = {
     kind: 'transfer',
     ...common(parts, from.view),
@@ -52,10 +52,10 @@ export async function buildTransfer(
 }
 
 export async function buildRedeem(parts: WalletParts, from: Spendable, amount: Amount): Promise<Result<Built>> {
-  const { pool, chain, keys } = parts
+  const { pool, chain, keys, entropy } = parts
   const { issuer, regulator } = chain.genesis
   const { available } = from
-  const made = await withdraw(pool, { keys, available, amount, receiver: issuer.n, regulator: regulator.n })
+  const made = await withdraw(pool, entropy, { keys, available, amount, receiver: issuer.n, regulator: regulator.n })
   const unproven = {
     kind: 'redeem',
     ...common(parts, from.view),
@@ -82,7 +82,7 @@ export async function buildMint(
   const { genesis } = chain
   if (amount < 1n) return refuse('bad_amount', 'at least 0.01')
   if ((supply.total + amount) >> BigInt(genesis.amountBits) !== 0n) return refuse('bad_amount', 'supply')
-  const randomness = freshRandomness(genesis.regulator.n)
+  const randomness = freshRandomness(genesis.regulator.n, parts.entropy)
   const [to, regulator] = await Promise.all([
     pool.encrypt(payee.n, amount, secrets.randomness),
     pool.encrypt(genesis.regulator.n, amount, randomness),
@@ -124,11 +124,11 @@ export async function buildHalf(
   parts: WalletParts,
   input: HalfInput,
 ): Promise<Result<{ readonly half: DepositHalf; readonly opening: Opening }>> {
-  const { pool, chain, keys } = parts
+  const { pool, chain, keys, entropy } = parts
   const { terms, parties, side, available, amount, blinding } = input
   const regulator = chain.genesis.regulator.n
   const receiver = parties[side === 0 ? 1 : 0].n
-  const made = await withdraw(pool, { keys, available, amount, receiver, regulator, blinding })
+  const made = await withdraw(pool, entropy, { keys, available, amount, receiver, regulator, blinding })
   const unproven = { ...made.fields, ciphertextPeer: made.ciphertextReceiver }
   const statement = depositStatement(chain.genesis, parties, terms, side, unproven)
   if (!statement.ok) return statement

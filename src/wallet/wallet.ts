@@ -10,6 +10,7 @@ import type { AccountView, SubmitReceipt } from '../base/ports/chain.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { transactionDigest, type Unsigned } from '../base/transaction.js'
 import { multiply, zeroCiphertext } from '../chain-adapter/contract/ciphertext.js'
+import { systemEntropy } from '../wire/environment.js'
 import { Mutex } from './mutex.js'
 import { type Opening, openingRow, readOpening, staleOpenings } from './openings.js'
 import type { Built, Mintable, Spendable, WalletParts } from './parts.js'
@@ -28,6 +29,8 @@ export interface Balance {
 /** Rollovers until every credit is in `available`: one for an unknown opening, two for the two pending stages. */
 const ROLLOVERS_MAX = 3
 
+export type WalletOptions = Omit<WalletParts, 'entropy'> & Partial<Pick<WalletParts, 'entropy'>>
+
 export class Wallet {
   readonly #mutex = new Mutex()
   readonly #submissions: Submissions
@@ -40,8 +43,8 @@ export class Wallet {
   }
 
   /** Submits again whatever was on its way when the process ended, then answers. */
-  static async open(parts: WalletParts): Promise<Wallet> {
-    const wallet = new Wallet(parts)
+  static async open(parts: WalletOptions): Promise<Wallet> {
+    const wallet = new Wallet({ entropy: systemEntropy, ...parts })
     for (const key of await wallet.#submissions.unfinished()) await wallet.#submissions.known(key)
     return wallet
   }
@@ -176,10 +179,10 @@ export class Wallet {
   }
 
   async #buildRollover(view: AccountView): Promise<Built> {
-    const { pool, keys, chain } = this.parts
+    const { pool, keys, chain, entropy } = this.parts
     const product = bytesToBigint(multiply(view.n, view.available, view.pendingFrozen))
     const value = (await pool.decrypt(keys.paillier, product)) as Amount
-    const randomness = freshRandomness(view.n)
+    const randomness = freshRandomness(view.n, entropy)
     const fresh = await pool.encryptOwn(keys.paillier, value, randomness)
     const root = await pool.rootOfRollover(keys.paillier, product, fresh)
     const ciphertextNew = encodeFor(view.n, fresh)

@@ -1,5 +1,4 @@
 /** P7: takes an amount T out of `available`: the fields that every withdrawal has, and the witness of its proof. */
-import { randomBytes } from 'node:crypto'
 import type { Amount } from '../base/amount.js'
 import { bigintToBytes, bytesToBigint } from '../base/bytes.js'
 import { type Point, type Scalar, scalarToBigint } from '../base/curve/index.js'
@@ -9,6 +8,7 @@ import { commit } from '../privacy/commitment.js'
 import { randomnessBits } from '../privacy/paillier.js'
 import type { ProofPool } from '../privacy/pool.js'
 import type { Witness } from '../privacy/statement.js'
+import type { Entropy } from '../wire/environment.js'
 import type { AccountKeys } from './keys.js'
 import type { Opening } from './openings.js'
 
@@ -38,10 +38,11 @@ export interface WithdrawalInput {
   readonly blinding?: Scalar
 }
 
-export const freshScalar = (): Scalar => prfScalar(randomBytes(32), 'fresh-scalar')
+export const freshScalar = (entropy: Entropy): Scalar => prfScalar(entropy(32), 'fresh-scalar')
 
 /** s for a modulus of this length (P2). */
-export const freshRandomness = (n: Uint8Array): bigint => bytesToBigint(randomBytes(randomnessBits(n.length * 8) / 8))
+export const freshRandomness = (n: Uint8Array, entropy: Entropy): bigint =>
+  bytesToBigint(entropy(randomnessBits(n.length * 8) / 8))
 
 /** A ciphertext as the ledger has it. */
 export const encodeFor = (n: Uint8Array, ciphertext: bigint): Uint8Array => bigintToBytes(ciphertext, 2 * n.length)
@@ -53,13 +54,14 @@ export function finiteCommitment(value: bigint, blinding: Scalar): Point {
   return commitment
 }
 
-export async function withdraw(pool: ProofPool, input: WithdrawalInput): Promise<Withdrawal> {
+export async function withdraw(pool: ProofPool, entropy: Entropy, input: WithdrawalInput): Promise<Withdrawal> {
   const { keys, available, amount, receiver, regulator } = input
   const rest = (available.value - amount) as Amount
   invariant(amount >= 1n && rest >= 0n, 'P7', 'a withdrawal exceeds the balance')
   const own = keys.paillier.n
-  const [blinding, blindingRest] = [input.blinding ?? freshScalar(), freshScalar()]
-  const [sRest, sReceiver, sRegulator] = [freshRandomness(own), freshRandomness(receiver), freshRandomness(regulator)]
+  const [blinding, blindingRest] = [input.blinding ?? freshScalar(entropy), freshScalar(entropy)]
+  const fresh = (n: Uint8Array) => freshRandomness(n, entropy)
+  const [sRest, sReceiver, sRegulator] = [fresh(own), fresh(receiver), fresh(regulator)]
   const [cRest, cReceiver, cRegulator] = await Promise.all([
     pool.encryptOwn(keys.paillier, rest, sRest),
     pool.encrypt(receiver, amount, sReceiver),

@@ -127,6 +127,16 @@ t.test('the pure cores hold no clock, randomness, async, logger or node: module'
   t.end()
 })
 
+t.test('time and randomness come in from outside: a simulation owns them', (t) => {
+  const ambient =
+    /\b(Date\.now|new Date\b|Math\.random|performance|set(Timeout|Immediate|Interval)|queueMicrotask|nextTick|random(Bytes|Int|UUID|Fill))\b/
+  for (const [file, source] of parsed) {
+    if (!['wallet', 'watchtower', 'node'].includes(layerOf(file))) continue
+    t.equal(ambient.exec(source.text)?.[0], undefined, `${file} asks Timers and Entropy (wire/environment.ts)`)
+  }
+  t.end()
+})
+
 t.test('files stay under 400 lines, functions under 70, and nothing is `any`', (t) => {
   for (const file of [...sources, ...filesUnder('test')]) {
     const source = parsed.get(file) ?? sourceOf(file)

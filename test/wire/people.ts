@@ -51,6 +51,14 @@ export class ManualTimers implements Timers {
     return () => this.#tasks.delete(entry)
   }
 
+  soon(task: () => void): void {
+    this.after(0, task)
+  }
+
+  seconds(): number {
+    return Math.floor(this.#now / 1_000)
+  }
+
   get pending(): number {
     return this.#tasks.size
   }
