@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   pay: async () => (await import('./pay.js')).payVerb,
   receipt: async () => (await import('./receipt.js')).receiptVerb,
   backup: async () => (await import('./backup.js')).backupVerb,
+  doctor: async () => (await import('./doctor.js')).doctorVerb,
   audit: async () => (await import('./audit.js')).auditVerb,
   demo: async () => (await import('./demo.js')).demoVerb,
 }

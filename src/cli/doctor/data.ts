@@ -1,0 +1,112 @@
+/** The data of one directory: by itself where nobody has it open, else what its running node says. */
+import { join } from 'node:path'
+import type { ApiClient } from '../../api/client.js'
+import type { ErrorCode } from '../../base/errors.js'
+import { MeridianError } from '../../base/errors.js'
+import { idText } from '../../base/ids.js'
+import { isRestored } from '../../node/kept-peers.js'
+import { type Fault, storedChannels, unknownToDatabase } from '../../node/stored-channel.js'
+import { type DataDirectory, openDirectory } from '../../store/directory.js'
+import type { PassphraseSource } from '../../store/keystore.js'
+import { logSuspicions } from '../../store/level-log.js'
+import { Outbox } from '../../store/outbox.js'
+import { doubt, type Finding, fault, fine, recovering } from './finding.js'
+
+const FAULTS: Readonly<Record<Fault, string>> = {
+  row_lost: 'its state is gone or unreadable',
+  journal_broken: 'its journal has a gap',
+  database_behind: 'the database is behind the high-water file',
+  mark_lost: 'the high-water file does not know it',
+}
+
+const keepRunning = (dir: string): string =>
+  `keep the node running until the channel is closed: meridian start --dir ${dir}; meridian channel list --dir ${dir}`
+const restore = (dir: string): string =>
+  `keep ${dir} as it is, and: meridian backup restore --dir ${dir}-restored --from BACKUP`
+
+/** What to do where the directory does not open at all. */
+const OPENING: Partial<Readonly<Record<ErrorCode, (dir: string) => string>>> = {
+  keystore_refused: () => 'give the right passphrase: --passphrase-file FILE',
+  passphrase_missing: () => 'give the right passphrase: --passphrase-file FILE',
+  store_locked: (dir) => `another process has it open without answering; find it: fuser ${dir}/store/LOCK`,
+  store_newer: () => 'install the version of meridian that wrote it, or a newer one',
+  store_failed: (dir) => `look at the disk: df -h ${dir}; dmesg`,
+}
+
+/** Nobody has it open: everything is read. */
+export async function examineStopped(dir: string, passphrase: PassphraseSource): Promise<Finding[]> {
+  const suspicions = await logSuspicions(join(dir, 'store')) // before the opening turns the log over
+  const opened = await openDirectory(dir, passphrase)
+  if (!opened.ok) {
+    const { code } = opened.error
+    return [fault('store', new MeridianError(code).message, (OPENING[code] ?? restore)(dir))]
+  }
+  try {
+    return [fine('store', 'opens, of this schema'), ...(await examineData(dir, opened.value, suspicions))]
+  } catch (error) {
+    if (!(error instanceof MeridianError)) throw error
+    return [fault('store', error.message, restore(dir))]
+  } finally {
+    await opened.value.close()
+  }
+}
+
+async function examineData(dir: string, directory: DataDirectory, before: readonly string[]): Promise<Finding[]> {
+  const { store } = directory
+  const findings: Finding[] = []
+  let sound = 0
+  for await (const { terms, row, fault: found } of storedChannels(directory)) {
+    const name = idText(terms.channel)
+    const phase = row?.state.phase
+    if (found !== null) findings.push(recovering('channel', `${name}: ${FAULTS[found]}: RECOVERY`, keepRunning(dir)))
+    else if (phase === 'recovery') findings.push(recovering('channel', `${name}: in RECOVERY`, keepRunning(dir)))
+    else if (phase !== 'closed') sound += 1
+  }
+  for (const channel of unknownToDatabase(directory)) {
+    const text = `${idText(channel)}: the high-water file knows it, the database does not: RECOVERY`
+    findings.push(recovering('channel', text, keepRunning(dir)))
+  }
+  findings.push(fine('channels', `${sound} with an unbroken journal and as new as the high-water file`))
+  findings.push(...suspected([...new Set([...before, ...directory.suspicions])], findings))
+  const waiting = (await Outbox.open(store)).leftover.length
+  findings.push(
+    waiting === 0
+      ? fine('outbox', 'empty')
+      : doubt('outbox', `${waiting} effects wait for the next start`, `meridian start --dir ${dir}`),
+  )
+  if (isRestored(store)) findings.push(fine('restored', 'made from a backup: what it had before closes by RECOVERY'))
+  return findings
+}
+
+/** S2: LevelDB's own lines; chain and high-water file clear them, or have accused a channel above already. */
+function suspected(suspicions: readonly string[], findings: readonly Finding[]): Finding[] {
+  const cleared = !findings.some(({ recovery }) => recovery)
+  return suspicions.map((line) =>
+    cleared
+      ? doubt(
+          'suspicion',
+          `${line} (journals and high-water file show no loss)`,
+          'smartctl -a DISK; keep a fresh backup',
+        )
+      : doubt('suspicion', line, 'see the channels above; smartctl -a DISK'),
+  )
+}
+
+/** The running node owns the database: its word. */
+export async function examineRunning(dir: string, api: ApiClient): Promise<Finding[]> {
+  const [node, { channels }] = await Promise.all([api.node(), api.channels()])
+  const heard = `heard from the ledger ${node.ledger_age_s} s ago`
+  const life = node.ready
+    ? fine('node', `runs and is ready; ${heard}`)
+    : fault('node', `runs and is not ready; ${heard}`, 'see the ledger above')
+  const faulty: Finding[] = []
+  for (const { channel, phase, stopped } of channels) {
+    if (phase === 'recovery') faulty.push(recovering('channel', `${channel}: in RECOVERY`, keepRunning(dir)))
+    else if (stopped !== null) {
+      const mend = `meridian channel close ${channel} --dir ${dir}, or settle it with its peer by hand`
+      faulty.push(fault('channel', `${channel}: stopped at ${stopped}, it only defends itself`, mend))
+    }
+  }
+  const order = fine('channels', `${channels.length - faulty.length} in order`)
+  return [life, ...faulty, order, ...suspected(await logSuspicions(join(dir, 'store')), faulty)]
+}

@@ -1,0 +1,59 @@
+/** Names each fault of a directory, its machine and its ledger, and the command that mends it. Changes nothing. */
+import { existsSync } from 'node:fs'
+import type { Command } from 'commander'
+import { MeridianError } from '../../base/errors.js'
+import { genesisOf, readConfig } from '../directory.js'
+import { examineRunning, examineStopped } from '../doctor/data.js'
+import { type Finding, fault } from '../doctor/finding.js'
+import { ledgerChecks } from '../doctor/ledger.js'
+import { diskSync, nativeCrypto, permissions } from '../doctor/machine.js'
+import { EXIT, UsageError, VerbExit } from '../exit.js'
+import { runningApi } from '../node-verb.js'
+import { passphraseFor } from '../passphrase.js'
+import { type DirectoryVerbOptions, directoryVerb, outputOf } from '../verb.js'
+
+interface DoctorOptions extends DirectoryVerbOptions {
+  readonly genesis?: string
+}
+
+export const doctorVerb = (): Command =>
+  directoryVerb('doctor', 'look at a node, running or not: what is wrong, and the command that mends it')
+    .option('--genesis <file>', "genesis.cbor of the ledger (default: the directory's)")
+    .action(doctor)
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  const out = outputOf(options)
+  if (!existsSync(options.dir)) throw new UsageError(`there is no ${options.dir}: name a node's directory with --dir`)
+  let [faults, recovery] = [0, false]
+  for await (const finding of findings(options)) {
+    const { check, verdict, text, mend } = finding
+    const line = `${verdict.padEnd(5)} ${check.padEnd(10)} ${text}`
+    out.print(mend === null ? line : `${line}\n${' '.repeat(17)}mend: ${mend}`, { ...finding })
+    if (verdict === 'FAIL') faults += 1
+    recovery ||= finding.recovery
+  }
+  if (recovery) throw new VerbExit(EXIT.recovery, '')
+  if (faults > 0) throw new VerbExit(EXIT.checkFailed, '')
+}
+
+async function* findings(options: DoctorOptions): AsyncGenerator<Finding> {
+  const { dir } = options
+  const passphraseFile = options.passphraseFile ?? process.env['MERIDIAN_PASSPHRASE_FILE']
+  yield* nativeCrypto()
+  yield* permissions(dir, passphraseFile)
+  yield* await diskSync(dir)
+  yield* await ledgerOf(options)
+  const api = await runningApi(dir)
+  yield* api === undefined ? await examineStopped(dir, await passphraseFor(options)) : await examineRunning(dir, api)
+}
+
+/** A configuration that cannot be read is a finding too: the rest is looked at all the same. */
+async function ledgerOf({ dir, genesis }: DoctorOptions): Promise<Finding[]> {
+  try {
+    const { ledger } = await readConfig(dir)
+    return await ledgerChecks(dir, ledger, await genesisOf(dir, genesis))
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof MeridianError)) throw error
+    return [fault('config', error.message, `mend ${dir}/config.json as the message says`)]
+  }
+}

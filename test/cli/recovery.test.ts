@@ -1,0 +1,152 @@
+/** `backup` and `doctor` as processes, on a node that stands still and on one that runs. */
+import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { utf8 } from '../../src/base/bytes.js'
+import { sha256 } from '../../src/base/digest.js'
+import type { ChannelId } from '../../src/base/ids.js'
+import { openDirectory } from '../../src/store/directory.js'
+import { must } from '../wire/people.js'
+import { type Ran, type Running, run, serve } from './cli.js'
+
+const root = t.testdir()
+const at = (...parts: string[]): string => join(root, ...parts)
+writeFileSync(at('passphrase'), 'correct horse\n', { mode: 0o600 })
+writeFileSync(at('wrong'), 'wrong horse\n', { mode: 0o600 })
+const env = { MERIDIAN_PASSPHRASE_FILE: at('passphrase') }
+
+const running: Running[] = []
+t.teardown(() => Promise.all(running.map((process) => process.stop('SIGKILL'))))
+
+const tried = (...args: string[]): Promise<Ran> => run(args, env)
+async function did(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, out, err } = await tried(...args, '--json')
+  if (code !== 0) throw new Error(`${args.join(' ')}: exit ${code}\n${out}${err}`)
+  return JSON.parse(out.trim().split('\n').at(-1)!) as Record<string, unknown>
+}
+
+/** A server's lines until the one that says ready. */
+async function started(...args: string[]) {
+  const process = serve([...args, '--json'], env)
+  running.push(process)
+  const lines: Record<string, unknown>[] = []
+  for (;;) {
+    const line = await process.next()
+    if (line === undefined) throw new Error(`${args.join(' ')} ended before it was ready`)
+    lines.push(JSON.parse(line) as Record<string, unknown>)
+    if (lines.at(-1)!['ready'] !== undefined) return { process, lines }
+  }
+}
+
+interface Line {
+  readonly check: string
+  readonly verdict: string
+  readonly text: string
+  readonly mend: string | null
+}
+
+/** Exit code, and what is not in order. */
+async function doctor(
+  name: string,
+): Promise<{ readonly code: number | null; readonly wrong: Line[]; readonly all: Line[] }> {
+  const { code, out } = await tried('doctor', '--dir', at(name), '--json')
+  const all = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+  // Where this test runs, the disk may be memory and the native curve not built.
+  const wrong = all.filter(({ check, verdict }) => verdict !== 'ok' && !['disk', 'curve', 'modexp'].includes(check))
+  return { code, wrong, all }
+}
+
+let ledgerUrl = ''
+const dir = (name: string): readonly [string, string] => ['--dir', at(name)]
+
+t.test('a ledger, a hub, a hospital', async () => {
+  const founder = (role: string) => did('init', ...dir(role), '--role', role, '--key-bits', '1024', '--test')
+  await Promise.all(['issuer', 'regulator'].map(founder))
+  const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json')]
+  await did('genesis', ...dir('ledger'), ...keys, '--test', '--window-min', '10')
+  const ledger = await started('ledger', ...dir('ledger'), '--port', '0', '--block-ms', '20')
+  ledgerUrl = ledger.lines[0]!['ready'] as string
+  const genesis = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
+  await Promise.all([
+    did('init', ...dir('hub'), '--role', 'hub', ...genesis),
+    did('init', ...dir('hospital'), '--role', 'participant', ...genesis),
+  ])
+})
+
+t.test('doctor finds nothing wrong with what stands still, and says what each fault takes', async (t) => {
+  const well = await doctor('hospital')
+  t.same([well.code, well.wrong], [0, []])
+  t.ok(well.all.some(({ check, text }) => check === 'disk' && /fsync takes/.test(text)))
+
+  chmodSync(at('hospital', 'keystore'), 0o644)
+  const open = await doctor('hospital')
+  t.match(open, { code: 1, wrong: [{ check: 'rights', mend: `chmod 600 ${at('hospital', 'keystore')}` }] })
+  chmodSync(at('hospital', 'keystore'), 0o600)
+
+  const elsewhere = readFileSync(at('hospital', 'config.json'), 'utf8')
+  writeFileSync(at('hospital', 'config.json'), elsewhere.replace(ledgerUrl, 'http://127.0.0.1:9'))
+  t.match(await doctor('hospital'), { code: 1, wrong: [{ check: 'ledger', mend: /config\.json/ }] })
+  writeFileSync(at('hospital', 'config.json'), elsewhere)
+
+  cpSync(at('hospital'), at('broken'), { recursive: true })
+  rmSync(at('broken', 'store', 'CURRENT'))
+  t.match(await doctor('broken'), {
+    code: 1,
+    wrong: [{ check: 'store', text: /store_corrupt/, mend: /backup restore/ }],
+  })
+
+  cpSync(at('hospital'), at('behind'), { recursive: true })
+  const behind = must(await openDirectory(at('behind'), at('passphrase')))
+  await behind.highWater.raise(sha256(utf8('lost')) as Uint8Array as ChannelId, { version: 4, revoked: 3 })
+  await behind.close()
+  t.match(await doctor('behind'), { code: 5, wrong: [{ check: 'channel', text: /RECOVERY/, mend: /meridian start/ }] })
+  t.equal((await tried('doctor', ...dir('nowhere'))).code, 2)
+})
+
+t.test('a backup of a node that stands still', async (t) => {
+  const refusals = async (code: number, word: RegExp, ...args: string[]) => {
+    const ran = await tried('backup', 'export', ...dir('hospital'), ...args)
+    t.match(ran, { code, err: word }, args.join(' '))
+  }
+  await refusals(2, /keep it elsewhere/, '--out', at('hospital', 'backup'))
+  await refusals(3, /keystore_refused/, '--out', at('b0'), '--passphrase-file', at('wrong'))
+  const made = await did('backup', 'export', ...dir('hospital'), '--out', at('b1'))
+  t.match(made, { peers: 0 })
+  t.equal(statSync(at('b1')).mode & 0o777, 0o600)
+  const before = readFileSync(at('b1'))
+  await refusals(3, /backup_exists/, '--out', at('b1'))
+  t.same(readFileSync(at('b1')), before)
+})
+
+t.test('a backup of one that runs, and what is restored of it', async (t) => {
+  const hub = await started('hub', ...dir('hub'))
+  const hospital = await started('start', ...dir('hospital'))
+  const address = hub.lines[0]!['address'] as string
+  // No money is there yet: the connection is what stays.
+  t.equal((await tried('channel', 'open', address, '--deposit', '1.00', ...dir('hospital'))).code, 3)
+  const well = await doctor('hospital')
+  t.same([well.code, well.wrong], [0, []])
+  const { account } = await did('backup', 'export', ...dir('hospital'), '--out', at('b2'))
+  await hospital.process.stop()
+
+  const restore = ['backup', 'restore', '--from', at('b2')]
+  t.match(await tried(...restore, ...dir('hospital')), { code: 3, err: /store_exists/ })
+  t.match(await tried(...restore, ...dir('new'), '--passphrase-file', at('wrong')), { code: 3, err: /backup_refused/ })
+  const bent = readFileSync(at('b2'))
+  bent[100]! ^= 1
+  writeFileSync(at('bent'), bent)
+  t.match(await tried('backup', 'restore', '--from', at('bent'), ...dir('new')), { code: 3, err: /backup_damaged/ })
+
+  const restored = await did(...restore, ...dir('new'))
+  t.match(restored, { account, peers: 1, peers_without_address: 0, restored: true })
+  renameSync(at('hospital'), at('gone'))
+  const again = await started('start', ...dir('new'))
+  t.equal(again.lines[0]!['account'], account)
+  const { peers } = (await did('backup', 'export', ...dir('new'), '--out', at('b3'))) as { readonly peers: number }
+  t.equal(peers, 1, 'the peer is known again')
+  const examined = await doctor('new')
+  t.same([examined.code, examined.wrong], [0, []])
+})
