@@ -6,7 +6,7 @@ import type { AccountId, ChannelId } from '../base/ids.js'
 import { channelKeys, createContext } from '../channel/keys.js'
 import { encodeTerms } from '../channel/terms.js'
 import type { Channel, ChannelPolicy, Context, Terms } from '../channel/types.js'
-import type { HighWater } from '../store/high-water.js'
+import type { HighWater, HighWaterCheck } from '../store/high-water.js'
 import { emptyJournal } from '../store/journal.js'
 import { tableKey } from '../store/tables.js'
 import type { Channels } from './channels.js'
@@ -15,6 +15,18 @@ import { type LiveChannel, liveChannel } from './live-channel.js'
 import { type Disk, storedChannels, unknownToDatabase } from './stored-channel.js'
 
 const fundingKey = (channel: ChannelId): Uint8Array => tableKey('funding', channel)
+
+/** S2: a process that died between its two syncs had sent nothing: the mark is brought up to what the database holds. */
+async function caughtUp(
+  highWater: Pick<HighWater, 'raise' | 'damaged'>,
+  { id, state }: LiveChannel,
+  check: HighWaterCheck,
+): Promise<HighWaterCheck> {
+  const unmarked = check === 'unknown' && highWater.damaged === 0
+  if (state.phase === 'closed' || !(unmarked || check === 'database_ahead')) return check
+  await highWater.raise(id, { version: state.signed.version, revoked: state.revoked })
+  return 'equal'
+}
 
 /** Idempotency: the operator's key → the channel that it opened. */
 const openedKey = (key: string): Uint8Array => tableKey('node', utf8('opened'), utf8(key))
@@ -38,6 +50,7 @@ export class ChannelBook {
   open(tx: Tx, terms: Terms, side: Side, state: Channel, validUntil: number, key?: string): void {
     const channel = liveChannel(this.#context(terms, side), state, emptyJournal(terms.channel))
     this.channels.add(channel)
+    tx.undo(() => this.channels.remove(terms.channel))
     tx.put({ key: tableKey('terms', terms.channel), value: encodeTerms(terms) })
     tx.put({ key: fundingKey(terms.channel), value: u64(validUntil) })
     if (key !== undefined) tx.put({ key: openedKey(key), value: terms.channel })
@@ -45,7 +58,10 @@ export class ChannelBook {
   }
 
   /** Every channel of the database. What cannot be believed signs nothing: RECOVERY (S2, C8). */
-  async load(disk: Disk & { readonly highWater: Pick<HighWater, 'forget'> }, account: Uint8Array): Promise<Loaded> {
+  async load(
+    disk: Disk & { readonly highWater: Pick<HighWater, 'forget' | 'raise' | 'damaged'> },
+    account: Uint8Array,
+  ): Promise<Loaded> {
     const frozen: LiveChannel[] = []
     const lost = unknownToDatabase(disk)
     for await (const { terms, row, fault, check } of storedChannels(disk)) {
@@ -59,7 +75,7 @@ export class ChannelBook {
         row.journal,
       )
       channel.fault = fault
-      channel.highWater = check
+      channel.highWater = fault === null ? await caughtUp(disk.highWater, channel, check) : check
       if (fault !== null) {
         channel.stopped = fault
         frozen.push(channel)

@@ -33,6 +33,12 @@ export type WorkEffect = Extract<
   }
 >
 
+/**
+ * What a channel that stopped at a broken invariant of ours (C11) still hears: the ledger, and what others owe it. It
+ * says nothing to its peer and never exits, but it supersedes, punishes, reveals and settles.
+ */
+const DEFENCE: ReadonlySet<Input['type']> = new Set(['tick', 'fulfill', 'paidOut'])
+
 export interface Surroundings {
   /** Synchronous, within the batch: obligations, payments, invoices. */
   desk(tx: Tx, channel: LiveChannel, effect: DeskEffect): void
@@ -90,26 +96,33 @@ export class Channels {
   }
 
   step(tx: Tx, channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): void {
-    if (channel.stopped === undefined) this.#run(tx, channel, input)
+    if (channel.stopped === undefined || DEFENCE.has(input.type)) this.#run(tx, channel, input)
   }
 
+  /** Nothing of a step that fails is kept, neither in the machine nor at the desk; nothing of it leaves. */
   #run(tx: Tx, channel: LiveChannel, input: Input, told?: (result: Result<number>) => void): void {
+    try {
+      tx.attempt(() => this.#whole(tx, channel, input, told))
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error
+      if (channel.stopped === undefined) this.around.stopped(channel, error)
+      channel.stopped ??= error.clause
+      told?.(refuse('channel_not_open'))
+    }
+  }
+
+  #whole(tx: Tx, channel: LiveChannel, input: Input, told?: (result: Result<number>) => void): void {
     const env: Env = {
       context: channel.context,
       view: this.around.view(),
       now: this.around.now(),
       revealed: (point) => this.around.revealed(tx, point),
     }
-    let made: ReturnType<typeof step>
-    try {
-      made = step(channel.state, input, env)
-    } catch (error) {
-      if (!(error instanceof InvariantError)) throw error
-      channel.stopped = error.clause // C11: nothing of this step is kept, nothing leaves any more
-      this.around.stopped(channel, error)
-      told?.(refuse('channel_not_open'))
-      return
-    }
+    const { state } = channel
+    const made = step(channel.stopped === undefined ? state : { ...state, link: 'down' }, input, env)
+    tx.undo(() => {
+      channel.state = state
+    })
     channel.state = made.state
     if (made.durable) tx.touch(channel, made.journal.map(encodeJournalEntry))
     this.#dispatch(tx, channel, made.effects, told)

@@ -28,6 +28,10 @@ export interface Tx {
   after(run: () => void): void
   /** The channel's state and journal go into the batch. */
   touch(channel: LiveChannel, journal: readonly Uint8Array[]): void
+  /** A part of the work that may fail by itself: where it throws, nothing of it stays, and it throws on. */
+  attempt<T>(part: () => T): T
+  /** How to take back what a piece of work changed in memory, should it fail. */
+  undo(back: () => void): void
 }
 
 /** Rows of one batch; a value of undefined deletes. */
@@ -50,6 +54,9 @@ export class Engine {
   #scheduled = false
   #closed = false
   #idle: (() => void)[] = []
+  /** What the work under way has changed, newest last. */
+  readonly #changes: (() => void)[] = []
+  #depth = 0
 
   constructor(
     private readonly disk: Disk,
@@ -61,12 +68,13 @@ export class Engine {
   ) {}
 
   /**
-   * Runs the work now. @returns its result; `durable` resolves when all that it wrote is synced.
+   * Runs the work now. @returns its result; `durable` resolves when all that it wrote is synced. Work that throws has
+   * changed nothing.
    * @throws MeridianError `unavailable` once closed
    */
   run<T>(work: (tx: Tx) => T): { readonly value: T; readonly durable: Promise<void> } {
     if (this.#closed) throw new MeridianError('unavailable', 'stopping')
-    const value = work(this.#tx)
+    const value = this.#whole(() => work(this.#tx))
     const group = this.#open
     return { value, durable: new Promise((resolve) => this.#wait(group, resolve)) }
   }
@@ -74,7 +82,7 @@ export class Engine {
   /** As `run`, where nobody waits. What comes too late was never heard: nothing changes, nothing leaves. */
   do(work: (tx: Tx) => void): void {
     if (this.#closed) return
-    work(this.#tx)
+    this.#whole(() => work(this.#tx))
     this.#schedule()
   }
 
@@ -94,14 +102,51 @@ export class Engine {
 
   readonly #tx: Tx = {
     get: (key) => this.get(key),
-    put: (row) => void this.#open.rows.set(keyText(row.key), row),
-    delete: (key) => void this.#open.rows.set(keyText(key), { key, value: undefined }),
+    put: (row) => this.#write(row),
+    delete: (key) => this.#write({ key, value: undefined }),
     after: (run) => void this.#open.effects.push(run),
-    touch: (channel, journal) => {
-      const entries = this.#open.journal.get(channel)
-      if (entries === undefined) this.#open.journal.set(channel, [...journal])
-      else entries.push(...journal)
+    touch: (channel, added) => {
+      const { journal } = this.#open
+      const entries = journal.get(channel)
+      const before = entries?.length
+      if (entries === undefined) journal.set(channel, [...added])
+      else entries.push(...added)
+      this.#changes.push(() => {
+        if (entries === undefined || before === undefined) journal.delete(channel)
+        else entries.length = before
+      })
     },
+    attempt: (part) => this.#whole(part),
+    undo: (back) => void this.#changes.push(back),
+  }
+
+  #write(row: { readonly key: Uint8Array; readonly value: Uint8Array | undefined }): void {
+    const { rows } = this.#open
+    const text = keyText(row.key)
+    const before = rows.get(text)
+    rows.set(text, row)
+    this.#changes.push(() => {
+      if (before === undefined) rows.delete(text)
+      else rows.set(text, before)
+    })
+  }
+
+  /** C6: all of it or nothing: a defect half way must not leave half a step in the batch, or in memory. */
+  #whole<T>(part: () => T): T {
+    const changes = this.#changes.length
+    const { effects } = this.#open
+    const said = effects.length
+    this.#depth += 1
+    try {
+      return part()
+    } catch (error) {
+      while (this.#changes.length > changes) this.#changes.pop()?.()
+      effects.length = said
+      throw error
+    } finally {
+      this.#depth -= 1
+      if (this.#depth === 0) this.#changes.length = 0
+    }
   }
 
   #wait(group: Group, resolve: () => void): void {

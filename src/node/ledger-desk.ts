@@ -58,6 +58,7 @@ export class LedgerDesk {
 
   #stage(tx: Tx, job: LedgerJob, told?: (outcome: Result<SubmitReceipt>) => void): void {
     const { rows, effects } = this.outbox.stage([cbor(job)])
+    tx.undo(() => this.outbox.abandon())
     for (const row of rows) tx.put(row)
     const [effect] = effects
     if (effect === undefined) throw new InvariantError('C6', 'an effect was not staged')

@@ -22,7 +22,7 @@ export interface LiveChannel {
   readonly peer: AccountId
   state: Channel
   journal: JournalHead
-  /** Why no input is taken any more: a broken invariant of ours (C11). The rows stay as they were. */
+  /** A broken invariant of ours (C11): no word to the peer any more and no exit, but what the ledger decides is heard. */
   stopped: string | undefined
   /** What made the start distrust the database (S2): nothing more is promised, so its mark stays where it is. */
   fault: Fault | null

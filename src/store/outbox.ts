@@ -63,6 +63,11 @@ export class Outbox {
     return { rows, effects }
   }
 
+  /** The rows of the last `stage` will not be written: the next one reserves its ids anew. */
+  abandon(): void {
+    this.#reserved = this.#next
+  }
+
   done(id: number): void {
     this.#done.push(id)
   }
