@@ -7,9 +7,8 @@
  * The second one's challenge covers the responses of the first, which counts modulo n: nobody but its maker can alter a proof.
  *
  * The proof says nothing of a segment's size: its maker can seal a residue such as 1/3, and `verifyRecord` passes it. Only
- * those who decrypt can judge that, and `decryptRecord` refuses it, whichever segment it is. A public refusal would cost
- * more than the record: half of all weights are even and clear a denominator of 2, so each weighted sum, whose response
- * must stay below n, catches it with probability 1/2 only; 80 of them are 80 more exponentiations and 24 kB.
+ * those who decrypt can judge that, and `decryptRecord` refuses it, whichever segment it is (docs/decisions/0018: why a
+ * public refusal would cost more than the record).
  */
 import { bigintToBytes, bytesToBigint, concatBytes, type Digest, equalBytes, framed, u64 } from '../base/bytes.js'
 import { prf, prfBytes, taggedHash } from '../base/digest.js'
