@@ -82,7 +82,7 @@ export const zInvoiceJson = z.object({
   expires: z.int(),
   paid: z.boolean(),
 })
-export const zInvoicesJson = z.object({ invoices: z.array(zInvoiceJson) })
+export const zInvoicesJson = z.object({ invoices: z.array(zInvoiceJson), cursor: z.int() })
 export const zQuoteJson = z.object({ amount_minor: zMinor, fee_minor: zMinor, hops: z.int() })
 export const zPaymentJson = z.object({
   key: z.string(),
@@ -97,7 +97,7 @@ export const zPaymentJson = z.object({
   attempts: z.int(),
   receipt: z.string().nullable(),
 })
-export const zPaymentsJson = z.object({ payments: z.array(zPaymentJson) })
+export const zPaymentsJson = z.object({ payments: z.array(zPaymentJson), cursor: z.int() })
 
 /** The event's own fields stay as they are; amounts are digit strings in `*_minor`. */
 export const zEventJson = z.looseObject({ cursor: z.int(), type: z.string(), time: z.int() })

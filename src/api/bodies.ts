@@ -90,8 +90,8 @@ const zDigits = z
   .regex(/^(0|[1-9][0-9]{0,14})$/, 'a whole number')
   .transform(Number)
 
-export const zEventsQuery = z.strictObject({
+/** After an entry's number, at most so many. */
+export const zPageQuery = z.strictObject({
   after: zDigits.optional(),
   limit: zDigits.pipe(z.int().min(1).max(LIMITS.api_page)).optional(),
 })
-export const zListQuery = z.strictObject({ limit: zDigits.pipe(z.int().min(1).max(LIMITS.api_page)).optional() })

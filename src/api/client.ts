@@ -89,6 +89,8 @@ export class ApiClient {
     )
   closeChannel = (idempotencyKey: string, id: string) =>
     this.#post(`/v1/channels/${encodeURIComponent(id)}/close`, idempotencyKey, {}, zClosedJson)
+  /** The default of channels without their own. */
+  policy = () => this.#get('/v1/policy', zPolicyJson)
   /** @param id null: the default of channels without their own policy. */
   setPolicy = (idempotencyKey: string, id: string | null, policy: PolicyJson) =>
     this.#post(
@@ -98,7 +100,10 @@ export class ApiClient {
       zPolicyJson,
     )
 
-  invoices = () => this.#get('/v1/invoices', zInvoicesJson)
+  /** A page, oldest first, after the cursor of the one before. */
+  invoices = (after = 0) => this.#get(`/v1/invoices?after=${after}`, zInvoicesJson)
+  /** @param id as `createInvoice` answers it: the invoice's digest. */
+  invoice = (id: string) => this.#get(`/v1/invoices/${encodeURIComponent(id)}`, zInvoiceJson)
   /** @param expires_s ledger seconds from now. */
   createInvoice = (idempotencyKey: string, amount: Amount, reference: string, expires_s?: number) =>
     this.#post(
@@ -110,7 +115,8 @@ export class ApiClient {
 
   quote = (invoice: string, feeMax: Amount) =>
     this.#get(`/v1/routes?${new URLSearchParams({ invoice, fee_max_minor: feeMax.toString() })}`, zQuoteJson)
-  payments = () => this.#get('/v1/payments', zPaymentsJson)
+  /** A page, oldest first, after the cursor of the one before. */
+  payments = (after = 0) => this.#get(`/v1/payments?after=${after}`, zPaymentsJson)
   payment = (idempotencyKey: string) => this.#get(`/v1/payments/${encodeURIComponent(idempotencyKey)}`, zPaymentJson)
   /** Pending, succeeded or failed: after `wait_s` (at most 60) it says pending, and the same call asks again. */
   pay = (idempotencyKey: string, invoice: string, feeMax: Amount, wait_s = 30) =>

@@ -1,6 +1,7 @@
 /** Reading a request: a body or query by its schema, the headers that carry meaning. */
 import type { FastifyRequest } from 'fastify'
 import type { z } from 'zod'
+import { type Digest, hexToBytes } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 
@@ -33,6 +34,10 @@ export function idempotencyKey({ headers }: FastifyRequest): string {
 /** Idempotency keys (R5) are printable ASCII. */
 export const isKey = (text: string): boolean =>
   text.length >= 1 && text.length <= LIMITS.key_characters && /^[\x20-\x7e]+$/.test(text)
+
+/** 64 hexadecimal digits; undefined for anything else. */
+export const parseDigest = (text: string): Digest | undefined =>
+  /^[0-9a-f]{64}$/.test(text) ? (hexToBytes(text) as Digest) : undefined
 
 /** Seconds that a client would wait for the end of what it starts. */
 export function preferredWait({ headers }: FastifyRequest): number {

@@ -1,5 +1,5 @@
 /**
- * Idempotency-Key (PRODUCT.md): a key stands for one request for ever. Its row is durable before anything happens; its
+ * Idempotency-Key (PRODUCT.md): a key stands for one request as long as it is kept. Its row is durable before anything happens; its
  * answer, once final, is what every repetition gets. Where the process died in between, the repetition runs again: the
  * node's own operations know the key and act once.
  */
@@ -8,7 +8,9 @@ import { equalBytes, utf8 } from '../base/bytes.js'
 import { encodeAs, zDigest, zText } from '../base/codec.js'
 import { taggedHash } from '../base/digest.js'
 import { ERRORS, MeridianError } from '../base/errors.js'
+import { LIMITS } from '../base/limits.js'
 import type { Engine } from '../node/engine.js'
+import { endingRow } from '../node/retention.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import { asMeridianError, PROBLEM_TYPE, problemOf } from './problem.js'
@@ -43,16 +45,23 @@ export interface KeyedRequest {
   readonly method: string
   readonly path: string
   readonly body: unknown
+  /** PRODUCT.md: payment keys are kept for ever, others for LIMITS.request_kept_s. */
+  readonly forever: boolean
 }
 
 // Keys of rows rest in plain on disk; what a user writes into an idempotency key must not.
-const rowKey = (key: string): Uint8Array => tableKey('request', taggedHash('request-key', utf8(key)))
+const hashOf = (key: string) => taggedHash('request-key', utf8(key))
+const rowKey = (key: string): Uint8Array => tableKey('request', hashOf(key))
 
 export class Requests {
   /** Keys under way, with the digest of their request. */
   readonly #running = new Map<string, Uint8Array>()
 
-  constructor(private readonly engine: Pick<Engine, 'get' | 'run'>) {}
+  constructor(
+    private readonly engine: Pick<Engine, 'get' | 'run'>,
+    /** Ledger seconds. */
+    private readonly now: () => number,
+  ) {}
 
   /** @throws MeridianError `request_key_reused`, `request_running`; whatever else is wrong is an answer. */
   async run(request: KeyedRequest, work: () => Promise<Outcome>): Promise<Answer> {
@@ -66,7 +75,7 @@ export class Requests {
     if (row !== undefined && row.answer !== null) return { ...row.answer, replayed: true }
     this.#running.set(key, digest)
     try {
-      if (row === undefined) await this.#write(key, { request: digest, answer: null })
+      if (row === undefined) await this.#begin(request, digest)
       return await this.#first(key, digest, work)
     } finally {
       this.#running.delete(key)
@@ -92,6 +101,15 @@ export class Requests {
   #read(key: string): Row | undefined {
     const bytes = this.engine.get(rowKey(key))
     return bytes === undefined ? undefined : parseRow(bytes, zRow)
+  }
+
+  /** Kept from its first sight on. */
+  async #begin({ key, forever }: KeyedRequest, request: Row['request']): Promise<void> {
+    const value = encodeAs(zRow, { request, answer: null })
+    await this.engine.run((tx) => {
+      tx.put({ key: rowKey(key), value })
+      if (!forever) tx.put(endingRow(this.now() + LIMITS.request_kept_s, hashOf(key), rowKey(key)))
+    }).durable
   }
 
   async #write(key: string, row: Row): Promise<void> {

@@ -17,7 +17,7 @@ import { addAccountRoutes } from './routes/account.js'
 import { addChannelRoutes } from './routes/channels.js'
 import { addEventRoutes } from './routes/events.js'
 import { addNodeRoutes } from './routes/node.js'
-import { addPaymentRoutes } from './routes/payments.js'
+import { addPaymentRoutes, PAYMENTS } from './routes/payments.js'
 
 export interface ApiOptions {
   readonly node: Node
@@ -71,7 +71,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const stopping = new AbortController()
   setMaxListeners(0, stopping.signal) // one per wait and stream under way, each taken off again
   const app = createApp(logger, token)
-  const requests = new Requests(node.engine)
+  const requests = new Requests(node.engine, () => node.time)
   const routes: Routes = {
     app,
     node,
@@ -84,7 +84,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         if (stopping.signal.aborted) throw new MeridianError('unavailable', 'the node is stopping')
         const key = idempotencyKey(request)
         const body = parseAs(schema, request.body)
-        const keyed = { key, method: 'POST', path: request.url, body: request.body }
+        const forever = path === PAYMENTS
+        const keyed = { key, method: 'POST', path: request.url, body: request.body, forever }
         const operation = `api/${createHash('sha256').update(key).digest('hex')}`
         const answer = await requests.run(keyed, () => run(body, { key, operation, request }))
         if (answer.replayed) reply.header('idempotency-replayed', 'true')

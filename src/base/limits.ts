@@ -126,8 +126,17 @@ export const LIMITS = {
   api_wait_s: 60,
   api_heartbeat_ms: 15_000,
   api_drain_ms: 5_000,
-  /** R5: an idempotency key. */
+  /** R5: an idempotency key, bytes of UTF-8. */
   key_characters: 255,
+  /**
+   * Ledger seconds for which the API keeps the answer to a key: 30 days. Payment keys are kept for ever. A key that comes
+   * later is carried out as new, but the node's own records still know its mint, transfer, channel or invoice.
+   */
+  request_kept_s: 2_592_000,
+  /** R2: ledger seconds for which an onion is remembered after its expiry. */
+  replay_margin_s: 3_600,
+  /** Rows that ended, deleted in one batch. */
+  sweep_rows: 512,
   /** R5: a hop that raises its price at every attempt must not keep a payer trying. */
   payment_attempts: 16,
 } as const

@@ -25,6 +25,7 @@ import { Openings } from './openings.js'
 import { Payments } from './payments.js'
 import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
+import { Retention } from './retention.js'
 import type { RouterParts } from './router-parts.js'
 import { Waiters } from './waiters.js'
 import { WorkerDesk } from './worker-desk.js'
@@ -46,6 +47,7 @@ export interface NodeParts {
   readonly watch: ChainWatch
   /** Channels that the ledger paid out, by name. */
   readonly ends: Waiters
+  readonly retention: Retention
   tellPolicy(channel: LiveChannel): void
 }
 
@@ -149,7 +151,7 @@ function route(
   }
   const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
   const obligations = new Obligations(router, invoices)
-  const payments = new Payments(router, engine, config.bounds.far)
+  const payments = new Payments(router, engine, directory.store, config.bounds.far)
   const desk = new Desk(obligations, payments, events, () => late.watch.view.time)
   return { policies, invoices, obligations, payments, desk }
 }
@@ -202,6 +204,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
   const ends = new Waiters(timers)
+  const retention = new Retention(engine, directory.store)
   const announced = () => config.announce ?? late.peers.listening
   const { forwarding } = config
   const conversation = new Conversation({
@@ -211,6 +214,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     policies,
     events,
     ends,
+    retention,
     forwarding,
     announced,
   })
@@ -230,6 +234,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     peers,
     watch,
     ends,
+    retention,
     tellPolicy: (channel) => conversation.tellPolicy(channel),
   }
 }

@@ -97,6 +97,11 @@ export class ChannelBook {
     return row === undefined ? 0 : (readU64(row) ?? 0)
   }
 
+  /** It is on the ledger. */
+  funded(tx: Tx, channel: ChannelId): void {
+    tx.delete(fundingKey(channel))
+  }
+
   /** Channels that were signed with this peer and that the ledger does not have yet. */
   unfunded(peer: AccountId): number {
     return this.channels.all().filter((channel) => channel.state.phase === 'funding' && equalBytes(channel.peer, peer))

@@ -14,6 +14,7 @@ import { isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
 import type { Openings } from './openings.js'
 import type { PeerHandlers } from './peers.js'
 import type { Policies } from './policies.js'
+import type { Retention } from './retention.js'
 import type { Waiters } from './waiters.js'
 
 export interface ConversationParts {
@@ -25,6 +26,7 @@ export interface ConversationParts {
   readonly policies: Policies
   readonly events: EventLog
   readonly ends: Waiters
+  readonly retention: Retention
   readonly logger: Logger
   readonly forwarding: boolean
   /** Where payers reach us. */
@@ -99,7 +101,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   // ---- ledger
 
   event(tx: Tx, event: LedgerEvent): void {
-    const { channels, openings, events, ends, isConnected } = this.parts
+    const { channels, book, openings, events, ends, isConnected } = this.parts
     const { transaction } = event
     this.#time = event.time
     if (!('channel' in transaction)) return
@@ -109,6 +111,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     const at = { time: event.time, channel: channel.text, peer }
     if (transaction.kind === 'openChannel') {
       events.append(tx, { type: 'channel.opened', ...at })
+      book.funded(tx, channel.id)
       if (isConnected(channel.peer)) this.#join(tx, channel)
       tx.after(() => openings.funded(channel.id))
     } else if (channel.state.phase === 'closed') {
@@ -120,6 +123,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   advanced(view: LedgerTime): void {
     this.#time = view.time
     this.parts.openings.advanced()
+    this.parts.retention.advanced(view.time)
     for (const channel of this.parts.channels.all()) {
       if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)
     }

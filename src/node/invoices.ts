@@ -1,7 +1,7 @@
 /** The payee's side (R6): invoices issued, paid once. */
 import { z } from 'zod'
 import type { Amount } from '../base/amount.js'
-import { bytesToHex, utf8 } from '../base/bytes.js'
+import { bytesToHex, type Digest, utf8 } from '../base/bytes.js'
 import { encodeAs, zText } from '../base/codec.js'
 import type { Point } from '../base/curve/index.js'
 import type { ChannelId } from '../base/ids.js'
@@ -16,8 +16,9 @@ import {
   type RouteHint,
 } from '../router/invoice.js'
 import { parseRow } from '../store/rows.js'
-import { tableKey, tableRange } from '../store/tables.js'
+import { tableKey } from '../store/tables.js'
 import type { Engine, Tx } from './engine.js'
+import { enlist, pageOf } from './listing.js'
 import type { RouterParts } from './router-parts.js'
 
 const zRow = z.strictObject({ invoice: zText(4_096), key: zText(256), paid: z.boolean() })
@@ -38,6 +39,8 @@ export interface InvoiceWish {
 const keyOf = (point: Point): Uint8Array => tableKey('invoice', point)
 /** Idempotency: key → point. */
 const byKey = (key: string): Uint8Array => tableKey('node', utf8('invoice-key'), utf8(key))
+/** invoiceDigest → point. */
+const byId = (id: Digest): Uint8Array => tableKey('node', utf8('invoice-id'), id)
 
 export class Invoices {
   constructor(
@@ -70,6 +73,8 @@ export class Invoices {
       const text = formatInvoice(invoice.value)
       tx.put({ key: keyOf(invoice.value.point), value: encodeAs(zRow, { invoice: text, key, paid: false }) })
       tx.put({ key: byKey(key), value: invoice.value.point })
+      tx.put({ key: byId(invoiceDigest(invoice.value)), value: invoice.value.point })
+      enlist(tx, 'invoices', invoice.value.point)
       return ok({ invoice: invoice.value, text, paid: false })
     })
     await made.durable
@@ -105,9 +110,19 @@ export class Invoices {
     })
   }
 
-  async list(limit: number): Promise<IssuedRow[]> {
-    const rows: IssuedRow[] = []
-    for await (const { value } of this.store.range({ ...tableRange('invoice'), limit })) rows.push(readRow(value))
+  /** @param id invoiceDigest. What it says is durable. */
+  byId(id: Digest): IssuedRow | undefined {
+    const point = this.store.get(byId(id))
+    return point === undefined ? undefined : this.byPoint(this.store, point as Point)
+  }
+
+  /** In the order of issuing; what it says is durable. */
+  async list(limit: number, after: number): Promise<(IssuedRow & { readonly cursor: number })[]> {
+    const rows: (IssuedRow & { readonly cursor: number })[] = []
+    for (const { cursor, id } of await pageOf(this.store, 'invoices', after, limit)) {
+      const row = this.byPoint(this.store, id as Point)
+      if (row !== undefined) rows.push({ ...row, cursor })
+    }
     return rows
   }
 

@@ -3,8 +3,10 @@
  * is a node with forwarding on.
  */
 import type { Amount } from '../base/amount.js'
+import type { Digest } from '../base/bytes.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
 import type { ChainAdapter } from '../base/ports/chain.js'
+import { parseRequestKey } from '../base/request-key.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import type { ProofPool } from '../privacy/pool.js'
 import { parseInvoice } from '../router/invoice.js'
@@ -112,14 +114,20 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const { peers, watch, ledgerDesk, engine, openings, payments, ends } = this.parts
+    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention } = this.parts
     openings.close()
     ends.close()
     payments.close()
     await peers.close()
     ledgerDesk.close()
     await watch.stop()
+    await retention.close()
     await engine.close()
+  }
+
+  /** Ledger seconds, as far as it was followed. */
+  get time(): number {
+    return this.parts.watch.view.time
   }
 
   status() {
@@ -172,6 +180,8 @@ export class Node {
     key: string,
     wish: Omit<OpenWish, 'key' | 'window'> & { readonly window?: number },
   ): Promise<Result<ChannelId>> {
+    const named = parseRequestKey(key)
+    if (!named.ok) return Promise.resolve(named)
     const running = this.#opening.get(key)
     if (running !== undefined) return running
     const opening = this.#open({ key, ...wish, window: this.#window(wish.window) })
@@ -225,16 +235,36 @@ export class Node {
     return ok(undefined)
   }
 
-  issueInvoice(key: string, wish: InvoiceWish): Promise<Result<IssuedRow>> {
-    return this.parts.invoices.issue(key, wish)
+  get defaultPolicy(): Policy {
+    return this.parts.policies.default
   }
 
-  invoices(limit: number): Promise<IssuedRow[]> {
-    return this.parts.invoices.list(limit)
+  /** What `read` says of channels and money, once all of it is durable. Throws `unavailable` once stopped. */
+  async settled<T>(read: () => T): Promise<T> {
+    const { value, durable } = this.parts.engine.run(read)
+    await durable
+    return value
+  }
+
+  async issueInvoice(key: string, wish: InvoiceWish): Promise<Result<IssuedRow>> {
+    const named = parseRequestKey(key)
+    return named.ok ? this.parts.invoices.issue(key, wish) : named
+  }
+
+  /** @param id invoiceDigest */
+  invoice(id: Digest): IssuedRow | undefined {
+    return this.parts.invoices.byId(id)
+  }
+
+  /** Oldest first, after an entry's number. */
+  invoices(limit: number, after = 0) {
+    return this.parts.invoices.list(limit, after)
   }
 
   /** Durable when it resolves: pending, succeeded or failed. The same key never pays twice (R5). */
   async pay(key: string, text: string, feeMax: Amount): Promise<Result<PaymentView>> {
+    const named = parseRequestKey(key)
+    if (!named.ok) return named
     const invoice = parseInvoice(text)
     if (!invoice.ok) return invoice
     if (this.#stopping) return refuse('unavailable', 'stopping')
@@ -254,8 +284,9 @@ export class Node {
     return this.parts.payments.wait(key, ms)
   }
 
-  payments(limit: number): Promise<PaymentView[]> {
-    return this.parts.payments.list(this.options.directory.store, limit)
+  /** Oldest first, after an entry's number. */
+  payments(limit: number, after = 0) {
+    return this.parts.payments.list(limit, after)
   }
 
   get #announced(): string | null {

@@ -25,10 +25,10 @@ import type { Tx } from './engine.js'
 import type { Invoices } from './invoices.js'
 import type { LiveChannel } from './live-channel.js'
 import { putOwner } from './offered.js'
+import { remember, wasSeen } from './retention.js'
 import { channelsTo, pointUse, type RouterParts } from './router-parts.js'
 
 const keyOf = ({ channel, id }: LockRef): Uint8Array => tableKey('obligation', channel, id)
-const replayKey = (tag: Uint8Array): Uint8Array => tableKey('replay', tag)
 const FEES = tableKey('node', utf8('fees'))
 
 export class Obligations {
@@ -51,9 +51,11 @@ export class Obligations {
     const arrival = openArrival(incoming, parts.key, parts.chain.ledger)
     const ref = { channel: channel.id, id }
     if (arrival.kind === 'unreadable') return this.#keep(tx, unreadableObligation(ref))
-    const replayed = tx.get(replayKey(arrival.replayTag)) !== undefined
-    tx.put({ key: replayKey(arrival.replayTag), value: u64(expiry) })
     if (arrival.kind === 'invalid') return this.#fail(tx, ref, arrival.secret, 'payload_invalid')
+    const { payload, replayTag } = arrival
+    const replayed = wasSeen(tx, payload.expiry, replayTag)
+    // One that outlasts its own lock is refused as often as it comes: what is remembered is bounded by C9's expiry.
+    if (payload.expiry <= expiry) remember(tx, payload.expiry, replayTag)
     if (arrival.kind === 'final') return this.#receive(tx, arrival, replayed)
     return this.#forward(tx, arrival, replayed)
   }

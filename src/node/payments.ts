@@ -4,6 +4,7 @@ import { bytesToHex, utf8 } from '../base/bytes.js'
 import { type ErrorCode, InvariantError } from '../base/errors.js'
 import { idText } from '../base/ids.js'
 import type { Store } from '../base/ports/store.js'
+import { parseRequestKey } from '../base/request-key.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { type Invoice, invoiceDigest, payable } from '../router/invoice.js'
 import type { LockRef } from '../router/obligation-record.js'
@@ -26,6 +27,7 @@ import { tableKey, tableRange } from '../store/tables.js'
 import { randomBelow } from '../wire/environment.js'
 import { capacityOf } from './capacity.js'
 import type { Engine, Tx } from './engine.js'
+import { enlist, pageOf } from './listing.js'
 import { putOwner } from './offered.js'
 import type { RouterParts } from './router-parts.js'
 import { Waiters } from './waiters.js'
@@ -62,6 +64,7 @@ export class Payments {
   constructor(
     private readonly parts: RouterParts,
     private readonly engine: Engine,
+    private readonly store: Store,
     /** Longest time, seconds, for which a lock of ours may hold money. */
     private readonly expiryFar: number,
   ) {
@@ -80,8 +83,9 @@ export class Payments {
     return value.ok ? ok(stored as PaymentView) : value
   }
 
+  /** What is durable: a payment that was told as succeeded stays so whatever the disk does. */
   view(key: string): PaymentView | undefined {
-    const bytes = this.engine.get(keyOf(key))
+    const bytes = parseRequestKey(key).ok ? this.store.get(keyOf(key)) : undefined
     return bytes === undefined ? undefined : viewOf(read(bytes))
   }
 
@@ -98,9 +102,13 @@ export class Payments {
     this.#waiting.close()
   }
 
-  async list(store: Store, limit: number): Promise<PaymentView[]> {
-    const views: PaymentView[] = []
-    for await (const { value } of store.range({ ...tableRange('payment'), limit })) views.push(viewOf(read(value)))
+  /** In the order of starting; what it says is durable. */
+  async list(limit: number, after: number): Promise<(PaymentView & { readonly cursor: number })[]> {
+    const views: (PaymentView & { readonly cursor: number })[] = []
+    for (const { cursor, id } of await pageOf(this.store, 'payments', after, limit)) {
+      const view = this.view(new TextDecoder().decode(id))
+      if (view !== undefined) views.push({ ...view, cursor })
+    }
     return views
   }
 
@@ -156,6 +164,7 @@ export class Payments {
     const payment = createPayment(request)
     if (!payment.ok) return payment
     tx.put({ key: payingKey(request.invoice), value: utf8(request.key) })
+    enlist(tx, 'payments', utf8(request.key))
     this.#put(tx, payment.value)
     this.#attempt(tx, payment.value)
     return payment

@@ -29,7 +29,12 @@ export class Policies {
   ) {}
 
   of(channel: LiveChannel): Policy {
-    return this.#own(channel.id) ?? this.#own(null) ?? this.fallback
+    return this.#own(channel.id) ?? this.default
+  }
+
+  /** Of channels without their own. */
+  get default(): Policy {
+    return this.#own(null) ?? this.fallback
   }
 
   set(tx: Tx, channel: ChannelId | null, policy: Policy): void {

@@ -62,7 +62,8 @@ export const RECEIVE_RULES: readonly ReceiveRule[] = [
   {
     name: 'there is time to claim, and to reveal',
     reason: 'expiry_too_near',
-    holds: ({ incoming }, { now, expiryNear }) => incoming.expiry - now >= expiryNear,
+    // The payer's word, which no hop can alter: after it every replay is refused, remembered or not (R2).
+    holds: ({ payload }, { now, expiryNear }) => payload.expiry - now >= expiryNear,
   },
 ]
 

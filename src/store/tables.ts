@@ -24,11 +24,11 @@ export const TABLES = {
   payment: 9,
   /** point → invoice of ours, paid or not (R6). */
   invoice: 10,
-  /** tag of an onion that was seen → expiry of its lock (R2). */
+  /** expiry of an onion that was seen, its tag → nothing (R2). */
   replay: 11,
   /** cursor → event of the node's own log. */
   event: 12,
-  /** idempotency key → request and answer of the operator API. */
+  /** hash of an idempotency key → request and answer of the operator API. */
   request: 13,
   /** Names and single values of the node (peers, policies, cursors). */
   node: 14,
@@ -36,6 +36,10 @@ export const TABLES = {
   offered: 15,
   /** channel → ledger time until which its opening may still be accepted. */
   funding: 16,
+  /** ledger time, name → key of a row of the operator API that ends then. */
+  requestEnd: 24,
+  /** list, number → id of the entry. */
+  listed: 25,
 } as const
 export type Table = keyof typeof TABLES
 

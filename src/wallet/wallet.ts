@@ -7,6 +7,7 @@ import { bigintToBytes, bytesToBigint, equalBytes } from '../base/bytes.js'
 import { curve, type Signature } from '../base/curve/index.js'
 import type { AccountId } from '../base/ids.js'
 import type { AccountView, SubmitReceipt } from '../base/ports/chain.js'
+import { parseRequestKey } from '../base/request-key.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { transactionDigest, type Unsigned } from '../base/transaction.js'
 import { multiply, zeroCiphertext } from '../chain-adapter/contract/ciphertext.js'
@@ -149,7 +150,9 @@ export class Wallet {
     return curve.sign(transactionDigest(tx), this.parts.keys.signing)
   }
 
-  #once(key: string, build: () => Promise<Result<Built>>): Promise<Result<SubmitReceipt>> {
+  async #once(key: string, build: () => Promise<Result<Built>>): Promise<Result<SubmitReceipt>> {
+    const named = parseRequestKey(key)
+    if (!named.ok) return named
     return this.#mutex.run(async () => {
       const known = await this.#submissions.known(key)
       if (known !== undefined) return known

@@ -143,8 +143,8 @@ t.test('a process that died in between runs the request again, and only that one
   }
   const store = memoryStore()
   const disk = { store, commit: (batch: Parameters<typeof store.write>[0]) => store.write(batch) }
-  const requests = () => new Requests(new Engine(disk, fatal))
-  const request = { key: 'k', method: 'POST', path: '/x', body: { a: 1 } }
+  const requests = () => new Requests(new Engine(disk, fatal), () => 0)
+  const request = { key: 'k', method: 'POST', path: '/x', body: { a: 1 }, forever: false }
   let begun = 0
   void requests().run(request, () => {
     begun += 1
@@ -264,7 +264,9 @@ t.test('a channel, invoices and payments', async (t) => {
   const again = await alice.post('/v1/payments', 'pay-1', { invoice: invoice.invoice, fee_max_minor: '10' })
   t.same([again.status, again.headers.get('idempotency-replayed')], [201, 'true'])
   t.equal(await refusal(alice.client.pay('pay-2', invoice.invoice, cents(10n))), 'invoice_paid')
-  t.equal((await bob.client.invoices()).invoices.find(({ id }) => id === invoice.id)?.paid, true)
+  t.same(await bob.client.invoice(invoice.id), { ...invoice, paid: true })
+  t.equal(await refusal(bob.client.invoice('00'.repeat(32))), 'not_found')
+  t.equal(await refusal(bob.client.invoice(invoice.invoice)), 'not_found', 'an id has 64 digits')
 
   const large = await bob.client.createInvoice('claim-2', cents(600_000n), 'claim 2')
   const failed = await alice.client.pay('pay-3', large.invoice, cents(10n))
@@ -275,6 +277,42 @@ t.test('a channel, invoices and payments', async (t) => {
     const { invoice } = await bob.client.createInvoice(`claim-${i}`, cents(1n), `claim ${i}`)
     t.match(await alice.client.pay(`pay-${i}`, invoice, cents(0n)), { status: 'succeeded' })
   }
+})
+
+t.test('lists in the order of time, in pages', async (t) => {
+  const { invoices, cursor } = await bob.client.invoices()
+  t.same(invoices.map(({ reference }) => reference).slice(-12), [
+    'claim 1',
+    'claim 2',
+    ...Array.from({ length: 10 }, (_, i) => `claim ${i + 5}`),
+  ])
+  const { payments } = await alice.client.payments()
+  t.same(payments.map(({ key }) => key).slice(0, 3), ['pay-1', 'pay-3', 'pay-5'])
+  t.same(await bob.client.invoices(cursor), { invoices: [], cursor }, 'nothing new: the same cursor again')
+  for (const path of ['/v1/invoices', '/v1/payments']) {
+    const all: unknown[] = []
+    for (let after = 0; ; ) {
+      const answer = await (path === '/v1/invoices' ? bob : alice).call('GET', `${path}?limit=4&after=${after}`)
+      const page = (await answer.json()) as { readonly [list: string]: readonly unknown[] } & {
+        readonly cursor: number
+      }
+      const entries = page[path.slice(4)]!
+      if (entries.length === 0) break
+      t.ok(entries.length <= 4)
+      all.push(...entries)
+      after = page.cursor
+    }
+    const whole = await (path === '/v1/invoices' ? bob : alice).call('GET', path)
+    t.same(all, ((await whole.json()) as Record<string, unknown>)[path.slice(4)])
+  }
+  t.equal((await bob.call('GET', '/v1/invoices?limit=1001')).status, 400)
+})
+
+t.test('the default forwarding policy is read and set', async (t) => {
+  const present = await bob.client.policy()
+  const wanted = { ...present, base_minor: '7', min_minor: '1', max_minor: '900', ppm: 3 }
+  t.match(await bob.client.setPolicy('default', null, wanted), { base_minor: 7n, ppm: 3 })
+  t.match(await bob.client.policy(), { base_minor: 7n, max_minor: 900n, ppm: 3 })
 })
 
 t.test('a payment without an end is told as pending; the same key asks again', async (t) => {

@@ -11,6 +11,7 @@ import type { Channel, Context, Effect, Input } from '../../src/channel/types.js
 import { readChannelRow } from '../../src/node/live-channel.js'
 import { isOpening } from '../../src/node/messages.js'
 import { encodeCiphertext, type PrivateKey, privateKeyFromSeed, randomizerOwn } from '../../src/privacy/paillier.js'
+import type { RouteOffer } from '../../src/router/route.js'
 import type { DataDirectory } from '../../src/store/directory.js'
 import { tableKey } from '../../src/store/tables.js'
 import { must } from '../wire/people.js'
@@ -71,6 +72,16 @@ export class Puppet {
       moved = true
     }
     return moved
+  }
+
+  /** Offers a lock and plays on until its end. */
+  async untilEnd(offer: RouteOffer): Promise<Effect> {
+    const { amount, point, expiry, onion } = offer
+    this.effects.length = 0
+    this.input({ type: 'offer', operations: [{ kind: 'lock', amount, point, expiry, payload: onion }] })
+    const isEnd = ({ type }: Effect) => type === 'lockReturned' || type === 'lockSettled' || type === 'offerRefused'
+    while (!this.effects.some(isEnd)) await this.pump()
+    return this.effects.find(isEnd)!
   }
 
   /** A new session: what was heard on the last one is past. */

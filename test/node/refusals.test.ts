@@ -111,12 +111,8 @@ let attempts = 0
 /** One lock along a hand-made route, to its end. */
 async function attempt(puppet: Puppet, invoice: Invoice, route: Route): Promise<Tried> {
   const sessionKey = sessionKeyFrom(sha256(Uint8Array.of(attempts >> 8, attempts++ & 255)))
-  const { amount, point, expiry, onion } = must(routeOffer(route, invoice, sessionKey))
-  puppet.effects.length = 0
-  puppet.input({ type: 'offer', operations: [{ kind: 'lock', amount, point, expiry, payload: onion }] })
-  const isEnd = ({ type }: Effect) => type === 'lockReturned' || type === 'lockSettled' || type === 'offerRefused'
-  while (!puppet.effects.some(isEnd)) await puppet.pump()
-  return { effect: puppet.effects.find(isEnd)!, sessionKey, route }
+  const effect = await puppet.untilEnd(must(routeOffer(route, invoice, sessionKey)))
+  return { effect, sessionKey, route }
 }
 
 /** What the payer reads, and that nobody else does. */

@@ -85,6 +85,11 @@ export class Village {
     if (amount > 0n) must(await this.issuer.mint(`fund ${node.status().account}`, node.account, cents(amount)))
   }
 
+  /** Its directory while no node runs on it. */
+  async diary(name: string): Promise<DataDirectory> {
+    return must(await openDirectory(join(this.root, name), join(this.root, 'passphrase')))
+  }
+
   async channel(from: Villager, to: Villager, deposit: bigint, share: bigint): Promise<ChannelId> {
     must(await from.node.connect({ account: to.node.account, url: to.url }))
     const id = must(

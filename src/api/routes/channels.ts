@@ -9,8 +9,10 @@ import type { Routes } from '../server.js'
 import { channelView, policyView } from '../views.js'
 
 export function addChannelRoutes({ app, node, bodies, write }: Routes): void {
-  app.get('/v1/channels', async () => ({ channels: node.channels().map(channelView) }))
-  app.get('/v1/channels/:id', async (request) => channelView(channelNamed(node, request)))
+  app.get('/v1/channels', async () => ({
+    channels: (await node.settled(() => node.channels())).map(channelView),
+  }))
+  app.get('/v1/channels/:id', async (request) => channelView(await node.settled(() => channelNamed(node, request))))
   write('/v1/channels', bodies.channel, async ({ peer, deposit_minor, inbound_minor, window_s }, { operation }) => {
     need(await node.connect(peer))
     const wish = { peer: peer.account, deposit: deposit_minor, share: inbound_minor }
@@ -29,6 +31,7 @@ export function addChannelRoutes({ app, node, bodies, write }: Routes): void {
     return { status: 200, value: await setPolicy(node, id, body) }
   })
   /** Of every channel that has none of its own. */
+  app.get('/v1/policy', async () => policyView(node.defaultPolicy))
   write('/v1/policy', bodies.policy, async (body) => ({ status: 200, value: await setPolicy(node, null, body) }))
 }
 

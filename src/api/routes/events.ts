@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import { MeridianError } from '../../base/errors.js'
 import { LIMITS } from '../../base/limits.js'
-import { zEventsQuery } from '../bodies.js'
+import { zPageQuery } from '../bodies.js'
 import { parseAs } from '../parse.js'
 import type { Routes } from '../server.js'
 import { eventView } from '../views.js'
@@ -18,7 +18,7 @@ export function addEventRoutes(routes: Routes): void {
   const { app, node, stopping } = routes
   let streams = 0
   app.get('/v1/events', async (request, reply) => {
-    const { after, limit = LIMITS.api_page } = parseAs(zEventsQuery, request.query)
+    const { after, limit = LIMITS.api_page } = parseAs(zPageQuery, request.query)
     const cursor = after ?? lastEventId(request)
     if (wantsPage(request)) {
       const events = await node.events.page(cursor, limit)
@@ -43,7 +43,7 @@ const wantsPage = ({ headers }: FastifyRequest): boolean =>
 
 function lastEventId({ headers }: FastifyRequest): number {
   const id = headers['last-event-id']
-  return id === undefined ? 0 : (parseAs(zEventsQuery, { after: id }).after ?? 0)
+  return id === undefined ? 0 : (parseAs(zPageQuery, { after: id }).after ?? 0)
 }
 
 async function stream({ node, stopping, heartbeat_ms, stall_ms }: Routes, out: ServerResponse, from: number) {

@@ -10,7 +10,7 @@ export function addNodeRoutes({ app, node, bodies, stopping, write }: Routes): v
     if (stopping.aborted || !node.status().ready) throw new MeridianError('unavailable', 'not ready')
     return { ready: true }
   })
-  app.get('/v1/node', async () => nodeView(node.status()))
+  app.get('/v1/node', async () => nodeView(await node.settled(() => node.status())))
   app.get('/v1/peers', async () => ({ peers: await node.knownPeers() }))
   write('/v1/peers', bodies.peer, async ({ address }) => {
     need(await node.connect(address))

@@ -1,11 +1,13 @@
 import { MeridianError } from '../../base/errors.js'
 import { LIMITS } from '../../base/limits.js'
 import { need } from '../../chain-adapter/need.js'
-import { zListQuery } from '../bodies.js'
-import { isKey, parseAs, preferredWait } from '../parse.js'
+import { zPageQuery } from '../bodies.js'
+import { isKey, parseAs, parseDigest, preferredWait } from '../parse.js'
 import type { Outcome } from '../requests.js'
 import type { Routes } from '../server.js'
 import { invoiceView, paymentView, quoteView } from '../views.js'
+
+export const PAYMENTS = '/v1/payments'
 
 export function addPaymentRoutes(routes: Routes): void {
   addInvoiceRoutes(routes)
@@ -15,9 +17,10 @@ export function addPaymentRoutes(routes: Routes): void {
     const { invoice, fee_max_minor } = parseAs(bodies.payment, query)
     return quoteView(need(node.quote(invoice, fee_max_minor)))
   })
-  app.get('/v1/payments', async ({ query }) => {
-    const { limit = LIMITS.api_page } = parseAs(zListQuery, query)
-    return { payments: (await node.payments(limit)).map(paymentView) }
+  app.get(PAYMENTS, async ({ query }) => {
+    const { limit = LIMITS.api_page, after = 0 } = parseAs(zPageQuery, query)
+    const page = await node.payments(limit, after)
+    return { payments: page.map(paymentView), cursor: page.at(-1)?.cursor ?? after }
   })
   app.get('/v1/payments/:key', async ({ params }) => {
     const { key } = params as { readonly key: string }
@@ -25,7 +28,7 @@ export function addPaymentRoutes(routes: Routes): void {
     if (payment === undefined) throw new MeridianError('not_found', 'payment')
     return paymentView(payment)
   })
-  write('/v1/payments', bodies.payment, async ({ invoice, fee_max_minor }, { key, request }) => {
+  write(PAYMENTS, bodies.payment, async ({ invoice, fee_max_minor }, { key, request }) => {
     const replayed = node.payment(key) !== undefined
     need(await node.pay(key, invoice, fee_max_minor))
     return { ...(await settled(routes, key, preferredWait(request))), replayed }
@@ -49,8 +52,15 @@ async function settled({ node, stopping }: Routes, key: string, wait_s: number):
 
 function addInvoiceRoutes({ app, node, bodies, write }: Routes): void {
   app.get('/v1/invoices', async ({ query }) => {
-    const { limit = LIMITS.api_page } = parseAs(zListQuery, query)
-    return { invoices: (await node.invoices(limit)).map(invoiceView) }
+    const { limit = LIMITS.api_page, after = 0 } = parseAs(zPageQuery, query)
+    const page = await node.invoices(limit, after)
+    return { invoices: page.map(invoiceView), cursor: page.at(-1)?.cursor ?? after }
+  })
+  app.get('/v1/invoices/:id', async ({ params }) => {
+    const id = parseDigest((params as { readonly id: string }).id)
+    const issued = id === undefined ? undefined : node.invoice(id)
+    if (issued === undefined) throw new MeridianError('not_found', 'invoice')
+    return invoiceView(issued)
   })
   write('/v1/invoices', bodies.invoice, async ({ amount_minor, reference, expires_in_s }, { operation }) => {
     const wish = { amount: amount_minor, reference, expiresIn: expires_in_s }

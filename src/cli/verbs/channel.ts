@@ -89,8 +89,8 @@ interface PolicyOptions extends WriteVerbOptions {
 }
 
 const policyVerb = (): Command =>
-  writeVerb('policy', 'show or set what this node asks for forwarding into a channel')
-    .argument('<channel>', CHANNEL)
+  writeVerb('policy', 'show or set what this node asks for forwarding into a channel, or by default')
+    .argument('[channel]', `${CHANNEL}; without it: of every channel that has no policy of its own`)
     .option('--base <decimal>', 'fee of every payment', amountOption)
     .option('--ppm <millionths>', 'proportional fee', integer(0, PPM_MAX))
     .option('--delta <seconds>', 'between the expiries of incoming and outgoing lock', integer(0, 31_536_000))
@@ -100,11 +100,12 @@ const policyVerb = (): Command =>
     .option('--disable', 'forward nothing')
     .action(policy)
 
-async function policy(name: string, options: PolicyOptions): Promise<void> {
+async function policy(name: string | undefined, options: PolicyOptions): Promise<void> {
   const { base, ppm, delta, min, max, enable, disable } = options
   if (enable && disable) throw new UsageError('--enable or --disable')
   await write(options, async ({ api, out }, key) => {
-    const { channel, policy: present } = await channelNamed(api, name)
+    const { channel, policy: present } =
+      name === undefined ? { channel: null, policy: await api.policy() } : await channelNamed(api, name)
     const wanted = {
       base_minor: (base ?? present.base_minor).toString(),
       ppm: ppm ?? present.ppm,

@@ -4,9 +4,9 @@ import { idText } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
 import { invoiceDigest, parseInvoice } from '../../router/invoice.js'
 import { amountOption } from '../amount-option.js'
-import { type WriteVerbOptions, write, writeVerb } from '../node-verb.js'
+import { ask, type NodeVerbOptions, nodeVerb, type WriteVerbOptions, write, writeVerb } from '../node-verb.js'
 import { columns } from '../output.js'
-import { type CommonOptions, group, integer, outputOf, verb } from '../verb.js'
+import { type CommonOptions, group, integer, outputOf } from '../verb.js'
 
 export const invoiceVerb = (): Command => group('invoice', 'ask to be paid', [createVerb, showVerb])
 
@@ -31,9 +31,18 @@ async function create(options: CreateOptions): Promise<void> {
 }
 
 const showVerb = (): Command =>
-  verb('show', 'read and check an invoice; needs no running node').argument('<invoice>', 'mrd1…').action(show)
+  nodeVerb('show', 'read and check an invoice; by its id also whether it is paid, as the running node has it')
+    .argument('<invoice>', 'mrd1… (needs no running node), or the id of one that this node issued')
+    .action(show)
 
-function show(text: string, options: CommonOptions): void {
+async function show(text: string, options: NodeVerbOptions): Promise<void> {
+  if (!/^[0-9a-f]{64}$/.test(text)) return shown(text, options)
+  const { api } = await ask(options)
+  const issued = await api.invoice(text)
+  shown(issued.invoice, options, issued.paid)
+}
+
+function shown(text: string, options: CommonOptions, paid?: boolean): void {
   const invoice = need(parseInvoice(text))
   const { amount, reference, payee, ledger, created, expires, hints } = invoice
   const hubs = hints.map(({ hub, url }) => ({ hub: idText(hub), url }))
@@ -41,6 +50,7 @@ function show(text: string, options: CommonOptions): void {
     columns([
       ['amount', formatGrouped(amount)],
       ['reference', reference],
+      ...(paid === undefined ? [] : [['paid', paid ? 'yes' : 'no']]),
       ['payee', idText(payee)],
       ['ledger', idText(ledger)],
       ['made', timeText(created)],
@@ -51,6 +61,7 @@ function show(text: string, options: CommonOptions): void {
       id: idText(invoiceDigest(invoice)),
       amount_minor: amount,
       reference,
+      ...(paid === undefined ? {} : { paid }),
       payee: idText(payee),
       ledger: idText(ledger),
       created,
