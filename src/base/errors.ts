@@ -211,10 +211,19 @@ export const ERRORS = {
   tower_job_conflict: entry('fix_request', 'The client has another job of this name.'),
   tower_job_late: entry('fix_request', 'The deadline of the job has passed or lies too far ahead.'),
   tower_later: entry('wait', 'The ledger does not show the channel as open to the tower yet: register again later.'),
+  tower_lost: entry('call_operator', 'The tower no longer holds what it has signed for; it is given everything again.'),
   tower_not_party: entry('fix_request', 'The account of this connection is no party of the channel.'),
   tower_not_watched: entry('fix_request', 'The tower does not watch this channel for this client: register first.'),
   tower_quota: entry('wait', 'The client uses as many channels, jobs or bytes of the tower as it may.'),
   tower_rate: entry('wait', 'More appointments came from this client than the tower takes in a second.'),
+  tower_receipt_foreign: entry(
+    'fix_request',
+    'The receipt is for another ledger, or for a channel that this ledger does not have.',
+  ),
+  tower_receipt_invalid: entry(
+    'call_operator',
+    'It is no receipt, the tower has not signed it, or it is not for what the tower was given.',
+  ),
   tower_stale: entry('call_operator', 'The tower holds a newer co-signed state: the client has lost data.'),
   // claims: rows of a file of encounters (demo)
   claim_above_limit: entry('fix_request', 'The covered amount is above the limit of one payment.'),

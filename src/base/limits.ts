@@ -92,6 +92,12 @@ export const LIMITS = {
   /** T1: a state in an appointment, with room for its secrets in one message; secrets in one list. */
   tower_state_bytes: 61_440,
   tower_secrets_listed: 64,
+  /** T2, a client: towers of one node, questions under way at one tower, how long it may take to answer one. */
+  towers: 16,
+  tower_requests: 64,
+  tower_answer_ms: 30_000,
+  /** T2: messages of one channel that wait for receipts; above it its peer is disconnected, and reestablish makes up. */
+  gated_messages: 8_192,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
   /** S1: batches that share one sync. */

@@ -8,6 +8,7 @@ import type { ChannelPolicy } from '../channel/types.js'
 import { Outbox } from '../store/outbox.js'
 import { type AccountKeys, openAccountKeys } from '../wallet/keys.js'
 import { Wallet } from '../wallet/wallet.js'
+import { towerNetwork } from '../watchtower/link.js'
 import { systemEntropy, systemTimers } from '../wire/environment.js'
 import { ChainWatch, revealedIn } from './chain-watch.js'
 import { ChannelBook } from './channel-book.js'
@@ -27,6 +28,7 @@ import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
 import { Retention } from './retention.js'
 import type { RouterParts } from './router-parts.js'
+import { Towers } from './towers.js'
 import { Waiters } from './waiters.js'
 import { WorkerDesk } from './worker-desk.js'
 import { runWork, type WorkParts } from './worker-effects.js'
@@ -45,6 +47,7 @@ export interface NodeParts {
   readonly openings: Openings
   readonly peers: Transport
   readonly watch: ChainWatch
+  readonly towers: Towers
   /** Channels that the ledger paid out, by name. */
   readonly ends: Waiters
   readonly retention: Retention
@@ -72,6 +75,7 @@ interface Late {
   peers: Transport
   watch: ChainWatch
   conversation: Conversation
+  towers: Towers
 }
 
 async function found({ directory, chain, pool, logger, timers, entropy }: Options): Promise<Foundation> {
@@ -117,7 +121,8 @@ const surround = (
       logger.info(`channel.${effect.type}`, { channel: channel.text })
     },
     work: (channel, effect) => runWork(parts(), channel, effect),
-    send: (peer, message) => void late.peers.send(peer, message),
+    send: (channel, message) => late.towers.gate(channel, message, () => void late.peers.send(channel.peer, message)),
+    stepped: (tx, channel, before) => late.towers.stepped(tx, channel, before),
     stopped: (channel, error) => logger.warn('channel.stopped', { channel: channel.text, clause: error.clause }),
     view: () => late.watch.view,
     revealed: revealedIn,
@@ -148,11 +153,13 @@ function route(
     view: () => late.watch.view,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
     policyOf: (channel) => policies.of(channel),
+    kept: (tx, obligation) => late.towers.kept(tx, obligation),
   }
   const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
   const obligations = new Obligations(router, invoices)
   const payments = new Payments(router, engine, directory.store, config.bounds.far)
-  const desk = new Desk(obligations, payments, events, () => late.watch.view.time)
+  const claimed: ConstructorParameters<typeof Desk>[4] = (...told) => late.towers.claimed(...told)
+  const desk = new Desk(obligations, payments, events, () => late.watch.view.time, claimed)
   return { policies, invoices, obligations, payments, desk }
 }
 
@@ -171,9 +178,34 @@ const openingEnv = ({ chain, directory }: Options, { keys }: Foundation, late: L
   })
 }
 
+function watchtowers(
+  { chain, config, logger, timers, entropy, towers }: Options,
+  base: Foundation,
+  late: Late,
+  channels: Channels,
+) {
+  const { keys, engine } = base
+  const { ledger } = chain
+  return new Towers({
+    config,
+    engine,
+    channels,
+    account: keys.account,
+    key: keys.signing,
+    ledger,
+    connect: towers({ key: keys.signing, ledger, logger, timers, entropy }),
+    logger,
+    timers,
+    random: () => (entropy(1)[0] ?? 0) / 256,
+    view: () => late.watch.view,
+    cut: (peer) => late.peers.cut(peer),
+    ahead: (channel, { version }) => logger.warn('tower.ahead', { channel: channel.text, version }),
+  })
+}
+
 export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const transport = (...[options]: ConstructorParameters<typeof Peers>) => new Peers(options)
-  const options: Options = { timers: systemTimers, entropy: systemEntropy, transport, ...given }
+  const options: Options = { timers: systemTimers, entropy: systemEntropy, transport, towers: towerNetwork, ...given }
   const { directory, chain, config, logger, timers, entropy } = options
   const base = await found(options)
   const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
@@ -217,11 +249,13 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     retention,
     forwarding,
     announced,
+    towersAdvanced: (view) => late.towers.advanced(view),
   })
   const handlers = conversation
   const peers = options.transport({ key: keys.signing, ledger: chain.ledger, logger, timers, entropy, handlers })
   const watch = new ChainWatch(chain, engine, channels, conversation, logger, timers, await chain.now())
-  Object.assign(late, { desk: routing.desk, peers, watch, conversation } satisfies Late)
+  const towers = watchtowers(options, base, late, channels)
+  Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers } satisfies Late)
   return {
     wallet,
     engine,
@@ -233,6 +267,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     openings,
     peers,
     watch,
+    towers,
     ends,
     retention,
     tellPolicy: (channel) => conversation.tellPolicy(channel),

@@ -6,14 +6,14 @@
 
 import type { Point, Scalar } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
-import type { AccountId, ChannelId } from '../base/ids.js'
+import type { ChannelId } from '../base/ids.js'
 import { idText } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
 import type { LedgerTime } from '../base/ports/chain.js'
 import type { Result } from '../base/result.js'
 import { refuse } from '../base/result.js'
 import { step } from '../channel/step.js'
-import type { Effect, Env, Input, OfferBody } from '../channel/types.js'
+import type { Channel, Effect, Env, Input, OfferBody } from '../channel/types.js'
 import type { Engine, Tx } from './engine.js'
 import { encodeJournalEntry } from './journal-entry.js'
 import type { LiveChannel } from './live-channel.js'
@@ -47,7 +47,9 @@ export interface Surroundings {
   /** After the batch. */
   work(channel: LiveChannel, effect: WorkEffect): void
   /** After the batch; a message to a peer that is away is dropped: reestablish makes up for it. */
-  send(peer: AccountId, message: ChannelMessage): void
+  send(channel: LiveChannel, message: ChannelMessage): void
+  /** Within the batch, before the step's effects: the channel is no longer what it was. */
+  stepped(tx: Tx, channel: LiveChannel, before: Channel): void
   /** A broken invariant of ours stopped this channel. */
   stopped(channel: LiveChannel, error: InvariantError): void
   /** Newest final ledger view (A1). */
@@ -125,6 +127,7 @@ export class Channels {
     })
     channel.state = made.state
     if (made.durable) tx.touch(channel, made.journal.map(encodeJournalEntry))
+    this.around.stepped(tx, channel, state)
     this.#dispatch(tx, channel, made.effects, told)
   }
 
@@ -139,7 +142,7 @@ export class Channels {
     for (const effect of effects) {
       switch (effect.type) {
         case 'send':
-          tx.after(() => this.around.send(channel.peer, effect.message))
+          tx.after(() => this.around.send(channel, effect.message))
           break
         case 'proposed':
           for (const result of effect.results) told?.(result)

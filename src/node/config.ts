@@ -3,6 +3,7 @@ import type { Amount } from '../base/amount.js'
 import type { ChannelLimits } from '../channel/types.js'
 import type { ExpiryBounds } from '../router/forward.js'
 import type { Policy } from '../router/policy.js'
+import type { PeerAddress } from '../wire/address.js'
 import type { OpenPolicy } from './openings.js'
 
 export interface NodeConfig {
@@ -27,6 +28,12 @@ export interface NodeConfig {
   readonly finalDelta: number
   /** Seconds before a lock's expiry at which an unclaimed scalar goes to the ledger (C10). */
   readonly margin: number
+  /** T: watchtowers that hold this node's newest states. */
+  readonly towers: readonly PeerAddress[]
+  /** T2: so many of them must have signed for a state before the secret of the one before leaves. 0: nothing waits. */
+  readonly towerReceiptsRequired: number
+  /** T3: forwards are told to the towers as pairs of hops, so that they can claim upstream in our absence. */
+  readonly towerDerivedJobs: boolean
 }
 
 const HOUR = 3_600
@@ -60,5 +67,8 @@ export const defaultConfig = (amountBits: number): NodeConfig => {
     bounds: { near: HOUR, far: 7 * DAY },
     finalDelta: 2 * HOUR,
     margin: HOUR / 2,
+    towers: [],
+    towerReceiptsRequired: 0,
+    towerDerivedJobs: false,
   }
 }

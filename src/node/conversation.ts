@@ -33,6 +33,7 @@ export interface ConversationParts {
   readonly announced: () => string | null
   readonly send: (peer: AccountId, message: NodeMessage) => void
   readonly isConnected: (peer: AccountId) => boolean
+  readonly towersAdvanced: (view: LedgerTime) => void
 }
 
 export class Conversation implements PeerHandlers, WatchHandlers {
@@ -124,6 +125,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     this.#time = view.time
     this.parts.openings.advanced()
     this.parts.retention.advanced(view.time)
+    this.parts.towersAdvanced(view)
     for (const channel of this.parts.channels.all()) {
       if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)
     }

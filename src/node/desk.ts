@@ -3,6 +3,7 @@ import { bytesToHex } from '../base/bytes.js'
 import { unreachable } from '../base/errors.js'
 import type { Lock } from '../channel/types.js'
 import type { ObligationEvent } from '../router/obligation.js'
+import type { LockRef } from '../router/obligation-record.js'
 import type { PaymentEvent } from '../router/payment.js'
 import type { DeskEffect } from './channels.js'
 import type { Tx } from './engine.js'
@@ -18,6 +19,8 @@ export class Desk {
     private readonly payments: Payments,
     private readonly events: EventLog,
     private readonly time: () => number,
+    /** T3: a claim on a channel pays for an incoming lock; told before upstream is. */
+    private readonly claimed: (tx: Tx, channel: LiveChannel, incoming: LockRef) => void,
   ) {}
 
   handle(tx: Tx, channel: LiveChannel, effect: DeskEffect): undefined {
@@ -88,8 +91,10 @@ export class Desk {
     const owner = ownerOf(tx, lock)
     if (owner === undefined) return
     if (told.out) dropOwner(tx, lock)
-    if (owner.kind === 'forward') this.obligations.outgoing(tx, owner.incoming, told.forward)
-    else this.payments.event(tx, owner.key, told.payment(lock))
+    if (owner.kind === 'forward') {
+      if (told.forward.kind === 'outgoingClaimed' && !told.out) this.claimed(tx, channel, owner.incoming)
+      this.obligations.outgoing(tx, owner.incoming, told.forward)
+    } else this.payments.event(tx, owner.key, told.payment(lock))
   }
 
   #paid(tx: Tx, channel: LiveChannel, effect: Extract<DeskEffect, { type: 'paid' }>): undefined {

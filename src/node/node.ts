@@ -13,6 +13,8 @@ import { parseInvoice } from '../router/invoice.js'
 import { checkPolicy, type Policy } from '../router/policy.js'
 import type { DataDirectory } from '../store/directory.js'
 import type { Wallet } from '../wallet/wallet.js'
+import type { ConnectTower, TowerNetworkOptions } from '../watchtower/link.js'
+import { formatTowerReceipt } from '../watchtower/tower-receipt.js'
 import type { PeerAddress } from '../wire/address.js'
 import type { Entropy, Logger, Timers } from '../wire/environment.js'
 import { assemble, type NodeParts } from './assemble.js'
@@ -33,10 +35,11 @@ export interface NodeOptions {
   readonly pool: ProofPool
   readonly config: NodeConfig
   readonly logger: Logger
-  /** Time, randomness and the way to peers: the machine's own where absent. */
+  /** Time, randomness and the ways to peers and towers: the machine's own where absent. */
   readonly timers?: Timers
   readonly entropy?: Entropy
   readonly transport?: (options: PeersOptions) => Transport
+  readonly towers?: (options: TowerNetworkOptions) => ConnectTower
 }
 
 export interface ChannelSummary {
@@ -53,6 +56,10 @@ export interface ChannelSummary {
   readonly canSend: Amount
   readonly canReceive: Amount
   readonly locks: number
+  /** Versions by which the towers' receipts lag behind; null without towers. */
+  readonly towerLag: number | null
+  /** Messages that wait for towers. */
+  readonly towerWaiting: number
   readonly policy: Policy
 }
 
@@ -92,10 +99,11 @@ export class Node {
   /** Follows the ledger, takes up what was unfinished, then meets peers. Errors: `unavailable`. */
   async start(): Promise<Result<{ readonly listening: string | null }>> {
     const { config, directory } = this.options
-    const { watch, peers, engine, ledgerDesk, obligations, payments } = this.parts
+    const { watch, peers, engine, ledgerDesk, obligations, payments, towers } = this.parts
     watch.start()
     if (!(await watch.caughtUp(START_MS))) return refuse('unavailable', 'the ledger does not answer')
     ledgerDesk.resume()
+    towers.start()
     const [owed, idle] = await Promise.all([Obligations.all(directory.store), Payments.idle(directory.store)])
     engine.do((tx) => {
       obligations.resume(tx, owed)
@@ -114,10 +122,11 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention } = this.parts
+    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention, towers } = this.parts
     openings.close()
     ends.close()
     payments.close()
+    towers.close()
     await peers.close()
     ledgerDesk.close()
     await watch.stop()
@@ -147,6 +156,8 @@ export class Node {
       channelsReady: all.filter((channel) => capacityOf(channel).ready).length,
       stopped: all.filter(({ stopped }) => stopped !== undefined).length,
       feesEarned: Obligations.feesEarned(this.parts.engine),
+      towers: this.parts.towers.status(),
+      towerReceiptsRequired: config.towerReceiptsRequired,
       ready: this.#started && !this.#stopping && watch.age <= config.ledgerAgeMax,
     }
   }
@@ -222,6 +233,11 @@ export class Node {
   channel(id: ChannelId): ChannelSummary | undefined {
     const channel = this.parts.channels.get(id)
     return channel === undefined ? undefined : this.#summary(channel)
+  }
+
+  /** T2: what towers signed for this channel, one receipt per tower, as lines of a receipt file. */
+  towerReceipts(id: ChannelId): string[] {
+    return this.parts.towers.receipts(id).map(formatTowerReceipt)
   }
 
   /** @param channel null sets the default of channels without their own. */
@@ -315,6 +331,8 @@ export class Node {
       canSend,
       canReceive,
       locks: locks.length,
+      towerLag: this.parts.towers.lag(channel),
+      towerWaiting: this.parts.towers.waiting(channel),
       policy: this.parts.policies.of(channel),
     }
   }

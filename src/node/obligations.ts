@@ -145,6 +145,7 @@ export class Obligations {
     const { channels } = this.parts
     if (obligation.phase === 'ended') tx.delete(keyOf(obligation.incoming))
     else tx.put({ key: keyOf(obligation.incoming), value: encodeObligation(obligation) })
+    this.parts.kept(tx, obligation)
     for (const effect of effects) {
       const channel = channels.get(effect.lock.channel)
       if (effect.kind === 'ended') {

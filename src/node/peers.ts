@@ -121,6 +121,11 @@ export class Peers {
     return true
   }
 
+  /** Ends the connection; a kept peer is dialed again. */
+  cut(peer: AccountId): void {
+    this.#connected.get(idText(peer))?.close()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#waiters.close()

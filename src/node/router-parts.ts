@@ -5,6 +5,7 @@ import type { Point, Scalar } from '../base/curve/index.js'
 import type { AccountId } from '../base/ids.js'
 import type { ChainAdapter, LedgerTime } from '../base/ports/chain.js'
 import type { ExpiryBounds, OutgoingChannel } from '../router/forward.js'
+import type { Obligation } from '../router/obligation-record.js'
 import type { Policy } from '../router/policy.js'
 import type { Entropy, Timers } from '../wire/environment.js'
 import { capacityOf } from './capacity.js'
@@ -31,6 +32,8 @@ export interface RouterParts {
   /** A1: the view is younger than `ledger_age_max_s`. */
   readonly ledgerFresh: () => boolean
   readonly policyOf: (channel: LiveChannel) => Policy
+  /** An obligation was stored, or ended (T3). */
+  readonly kept: (tx: Tx, obligation: Obligation) => void
 }
 
 /** Most able first: a forward takes the first that passes. */

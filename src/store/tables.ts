@@ -36,6 +36,8 @@ export const TABLES = {
   offered: 15,
   /** channel → ledger time until which its opening may still be accepted. */
   funding: 16,
+  /** channel, tower → the newest receipt of that tower (T2). */
+  towerReceipt: 20,
   /** ledger time, name → key of a row of the operator API that ends then. */
   requestEnd: 24,
   /** list, number → id of the entry. */

@@ -17,6 +17,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   backup: async () => (await import('./backup.js')).backupVerb,
   doctor: async () => (await import('./doctor.js')).doctorVerb,
   audit: async () => (await import('./audit.js')).auditVerb,
+  'tower-fault': async () => (await import('./tower-fault.js')).towerFaultVerb,
   demo: async () => (await import('./demo.js')).demoVerb,
 }
 

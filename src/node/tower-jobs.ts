@@ -1,0 +1,197 @@
+/**
+ * T3: scalars that a tower puts into the registry while we cannot. Wanted are, as the channels' notes have them: every
+ * incoming lock whose scalar we know while its peer is away; where receipts are required, every lock that a downstream
+ * claim pays for, before we acknowledge that claim; and, if the operator chose so, every forward that is under way.
+ * A job ends with its lock.
+ */
+import { bytesToHex, utf8 } from '../base/bytes.js'
+import { otherSide, type Side } from '../base/channel-state.js'
+import { encodeAs } from '../base/codec.js'
+import { taggedHash } from '../base/digest.js'
+import { idText } from '../base/ids.js'
+import { type RevealTask, zRevealTask } from '../base/message/tower.js'
+import { keyOf } from '../channel/operation.js'
+import { findLock } from '../channel/predicate.js'
+import type { Channel } from '../channel/types.js'
+import type { LockRef, Obligation } from '../router/obligation-record.js'
+import { hopScalar } from '../router/onion/crypto.js'
+import { pointAfter } from '../router/point-lock.js'
+import type { JobRequest, TowerClient } from '../watchtower/client.js'
+import type { Channels } from './channels.js'
+import type { Tx } from './engine.js'
+import type { LiveChannel } from './live-channel.js'
+import { ownerOf } from './offered.js'
+
+export interface JobParts {
+  readonly clients: readonly TowerClient[]
+  readonly required: number
+  /** A job that says which outgoing point pays for which incoming lock tells the tower that two hops belong together. */
+  readonly derived: boolean
+  readonly channels: Channels
+  readonly now: () => number
+  /** What waited on this channel for a job may go on. */
+  readonly release: (channel: LiveChannel) => void
+}
+
+interface Job {
+  readonly request: JobRequest
+  /** Towers that have signed for it. */
+  readonly towers: Set<string>
+  /** The channel whose acknowledgement of a claim waits for it. */
+  readonly downstream: LiveChannel | undefined
+}
+
+const nameOf = (channel: LiveChannel, lock: { readonly from: Side; readonly id: number }): string =>
+  `${channel.text}/${keyOf(lock)}`
+
+export class TowerJobs {
+  /** By incoming channel, then by what they are for. */
+  readonly #jobs = new Map<string, Map<string, Job>>()
+  readonly #byId = new Map<string, Job>()
+  /** By downstream channel: jobs that too few towers have signed for. */
+  readonly #blocking = new Map<string, Set<Job>>()
+  /** Incoming lock → the channel on which its scalar was claimed from us. */
+  readonly #paidFor = new Map<string, LiveChannel>()
+
+  constructor(private readonly parts: JobParts) {}
+
+  /** After a start: what the rows say is owed. */
+  resume(tx: Tx): void {
+    const all = this.parts.channels.all()
+    for (const channel of all) {
+      for (const { lock, scalar } of channel.state.notes.values()) {
+        if (scalar === undefined || lock.from !== channel.context.side) continue
+        const owner = ownerOf(tx, { channel: channel.id, id: lock.id })
+        if (owner?.kind === 'forward') this.#pays(tx, channel, owner.incoming)
+      }
+    }
+    for (const channel of all) this.#review(tx, channel)
+  }
+
+  stepped(tx: Tx, channel: LiveChannel, before: Channel): void {
+    const { notes, link, phase } = channel.state
+    if (notes !== before.notes || link !== before.link || phase !== before.phase) this.#review(tx, channel)
+  }
+
+  /** Within the batch that learns it, and before upstream does: a claim on `channel` pays for this incoming lock. */
+  claimed(tx: Tx, channel: LiveChannel, incoming: LockRef): void {
+    const name = this.#pays(tx, channel, incoming)
+    if (name === undefined) return
+    tx.after(() => {
+      // Nothing came of it: upstream the lock was out already.
+      if (this.#jobOf(name) === undefined) this.#paidFor.delete(name)
+    })
+  }
+
+  /** An obligation was stored. */
+  kept(tx: Tx, obligation: Obligation): undefined {
+    if (!this.parts.derived) return
+    const upstream = this.parts.channels.get(obligation.incoming.channel)
+    if (upstream === undefined) return
+    const ref = { from: otherSide(upstream.context.side), id: obligation.incoming.id }
+    const lock = findLock(upstream.state.current.content.locks, ref)
+    const name = `${nameOf(upstream, ref)} derived`
+    if (obligation.phase !== 'offered' || lock === undefined) return this.#cancel(tx, upstream, name)
+    const y = hopScalar(obligation.secret)
+    const point = pointAfter(lock.point, y)
+    if (point !== null) this.#add(tx, upstream, name, { kind: 'derived', point, y, deadline: lock.expiry })
+  }
+
+  /** A tower has signed for a job. */
+  receipted(tower: TowerClient, id: Uint8Array): void {
+    const job = this.#byId.get(bytesToHex(id))
+    if (job === undefined) return
+    job.towers.add(idText(tower.account))
+    if (job.towers.size >= this.parts.required) this.#unblock(job)
+  }
+
+  /** No claim on this channel waits for a job upstream; a job past its deadline saves nothing any more. */
+  secured(channel: LiveChannel): boolean {
+    const blocking = this.#blocking.get(channel.text)
+    if (blocking === undefined) return true
+    const now = this.parts.now()
+    return [...blocking].every(({ request }) => request.task.deadline < now)
+  }
+
+  #pays(tx: Tx, downstream: LiveChannel, incoming: LockRef): string | undefined {
+    const upstream = this.parts.channels.get(incoming.channel)
+    if (this.parts.required === 0 || upstream === undefined) return undefined
+    const name = nameOf(upstream, { from: otherSide(upstream.context.side), id: incoming.id })
+    if (!this.#paidFor.has(name)) tx.undo(() => void this.#paidFor.delete(name))
+    this.#paidFor.set(name, downstream)
+    return name
+  }
+
+  /** Jobs of a channel as its notes want them now. */
+  #review(tx: Tx, channel: LiveChannel): void {
+    const { notes, link, phase } = channel.state
+    for (const { lock, scalar } of phase === 'closed' ? [] : notes.values()) {
+      if (scalar === undefined || lock.from === channel.context.side) continue
+      const name = nameOf(channel, lock)
+      const downstream = this.#paidFor.get(name)
+      if (link !== 'down' && downstream === undefined) continue
+      // Our own reveal comes first (C10); the tower's quota is ours (L8).
+      const from = Math.max(0, lock.expiry - Math.ceil(channel.context.policy.margin / 2))
+      this.#add(tx, channel, name, { kind: 'deadline', scalar, from, deadline: lock.expiry }, downstream)
+    }
+    for (const name of [...(this.#jobs.get(channel.text)?.keys() ?? [])]) {
+      const over = phase === 'closed' || !(name.endsWith('derived') || this.#noted(channel, name))
+      if (over) this.#cancel(tx, channel, name)
+    }
+  }
+
+  #noted(channel: LiveChannel, name: string): boolean {
+    return channel.state.notes.has(name.slice(channel.text.length + 1))
+  }
+
+  /** At once: the gate must know of it before anything of this batch leaves. */
+  #add(tx: Tx, channel: LiveChannel, name: string, task: RevealTask, downstream?: LiveChannel): void {
+    const jobs = this.#jobs.get(channel.text) ?? new Map<string, Job>()
+    if (jobs.has(name)) return
+    const id = taggedHash('tower-job', channel.id, utf8(name), encodeAs(zRevealTask, task))
+    const job: Job = { request: { id, channel: channel.id, task }, towers: new Set(), downstream }
+    this.#jobs.set(channel.text, jobs.set(name, job))
+    this.#byId.set(bytesToHex(id), job)
+    if (downstream !== undefined) {
+      const blocking = this.#blocking.get(downstream.text) ?? new Set()
+      this.#blocking.set(downstream.text, blocking.add(job))
+    }
+    tx.undo(() => this.#remove(channel, name))
+    tx.after(() => {
+      for (const client of this.parts.clients) client.job(job.request)
+    })
+  }
+
+  #cancel(tx: Tx, channel: LiveChannel, name: string): undefined {
+    if (this.#jobOf(name) === undefined) return
+    tx.after(() => {
+      const job = this.#remove(channel, name)
+      if (job === undefined) return
+      for (const client of this.parts.clients) client.cancel(job.request.id)
+    })
+  }
+
+  #remove(channel: LiveChannel, name: string): Job | undefined {
+    const jobs = this.#jobs.get(channel.text)
+    const job = jobs?.get(name)
+    if (jobs === undefined || job === undefined) return undefined
+    jobs.delete(name)
+    if (jobs.size === 0) this.#jobs.delete(channel.text)
+    this.#byId.delete(bytesToHex(job.request.id))
+    this.#paidFor.delete(name)
+    this.#unblock(job)
+    return job
+  }
+
+  #unblock(job: Job): void {
+    const { downstream } = job
+    const blocking = downstream === undefined ? undefined : this.#blocking.get(downstream.text)
+    if (downstream === undefined || blocking?.delete(job) !== true) return
+    if (blocking.size === 0) this.#blocking.delete(downstream.text)
+    this.parts.release(downstream)
+  }
+
+  #jobOf(name: string): Job | undefined {
+    return this.#jobs.get(name.slice(0, name.indexOf('/')))?.get(name)
+  }
+}
