@@ -60,6 +60,13 @@ const CLOSE_VALID_S = 3_600
 /** Every option has a value here. */
 type Options = Required<NodeOptions>
 
+const MACHINE: Pick<Options, 'timers' | 'entropy' | 'transport' | 'towers'> = {
+  timers: systemTimers,
+  entropy: systemEntropy,
+  transport: (options) => new Peers(options),
+  towers: towerNetwork,
+}
+
 interface Foundation {
   readonly keys: AccountKeys
   readonly wallet: Wallet
@@ -204,8 +211,7 @@ function watchtowers(
 }
 
 export async function assemble(given: NodeOptions): Promise<NodeParts> {
-  const transport = (...[options]: ConstructorParameters<typeof Peers>) => new Peers(options)
-  const options: Options = { timers: systemTimers, entropy: systemEntropy, transport, towers: towerNetwork, ...given }
+  const options: Options = { ...MACHINE, ...given }
   const { directory, chain, config, logger, timers, entropy } = options
   const base = await found(options)
   const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
@@ -238,7 +244,6 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const ends = new Waiters(timers)
   const retention = new Retention(engine, directory.store)
   const announced = () => config.announce ?? late.peers.listening
-  const { forwarding } = config
   const conversation = new Conversation({
     ...shared,
     channels,
@@ -247,7 +252,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     events,
     ends,
     retention,
-    forwarding,
+    forwarding: config.forwarding,
     announced,
     towersAdvanced: (view) => late.towers.advanced(view),
   })
