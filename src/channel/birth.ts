@@ -143,10 +143,16 @@ function firstChannel(
     shutdown: { sent: false, received: false },
     close: null,
     exit: null,
+    dispute: null,
+    submitted: new Map(),
+    peerRecovers: null,
+    floor: 0,
+    untold: [],
     link: 'down',
     held: null,
     waiting: null,
     ready: false,
     proving: false,
+    settling: null,
   }
 }

@@ -1,17 +1,17 @@
 /**
- * Ending (C10, L6). Cooperative: shutdown of both, locks drained, nothing outstanding; then the leader proves the final
+ * Closing together (C10, L6): shutdown of both, locks drained, nothing outstanding; then the leader proves the final
  * balances and signs, the follower verifies and signs. The decision to sign is terminal: no commit, ack, revoke or
- * secret leaves afterwards.
+ * secret leaves afterwards. Where data was lost (C8) whoever has lost none offers, once each lock is decided.
  */
 import { equalBytes } from '../base/bytes.js'
 import { curve, type Signature } from '../base/curve/index.js'
 import type { ChannelMessageOf } from '../base/message/channel.js'
 import { type TransactionOf, transactionDigest, type Unsigned } from '../base/transaction.js'
-import { balanceBlindings } from './content.js'
-import { tellOutcomes } from './outcome.js'
+import { balanceBlinding, peerOf } from './content.js'
 import { voidOwn } from './reestablish.js'
 import { revocationDue } from './round.js'
-import { breach, emit, enter, leads, paired, peer, send, type Turn, update } from './turn.js'
+import { settlementOf } from './settlement.js'
+import { breach, emit, enter, leads, peer, send, type Turn, update } from './turn.js'
 import type { Channel, CloseProof, CloseTerms, Context } from './types.js'
 
 /** Shell: no new pays and locks; then close. */
@@ -40,26 +40,41 @@ export function isDrained(state: Channel, context: Context): boolean {
   return state.current.content.locks.length === 0
 }
 
-function closeTerms(turn: Turn, validUntil: number): CloseTerms {
-  const { content, state } = turn.state.current
-  return {
-    validUntil,
-    version: content.version,
-    commitment: state.commitment,
-    balances: content.balances,
-    blindings: balanceBlindings(turn.context, content),
-  }
+/** The newest co-signed balances with each lock counted as L9 would; undefined while one is undecided. */
+function closeTerms(turn: Turn, validUntil: number): CloseTerms | undefined {
+  const { current } = turn.state
+  const terms = settlementOf(turn.env, current, balanceBlinding(turn.context, current.content))
+  return terms && { validUntil, ...terms }
 }
 
-/** Leader: asks for the proof when drained, and for another when the signed offer ran out. */
+/** C5, C8: the leader; or whoever has lost no data. */
+export function offersClose({ phase, peerRecovers }: Channel, context: Context): boolean {
+  if (phase === 'recovery') return peerRecovers !== null && leads(context)
+  return peerRecovers !== null || leads(context)
+}
+
+/** C8: the peer of a side that lost data, or the opener of two. What it lacks of the peer's newest it waits for. */
+function mayEnd({ phase, peerRecovers, floor, current, dispute }: Channel): boolean {
+  if (peerRecovers === null || dispute !== null) return false
+  return phase === 'open' || (phase === 'recovery' && current.content.version >= Math.max(floor, peerRecovers))
+}
+
+const isSigned = ({ close, phase }: Channel, context: Context): boolean =>
+  close !== null && close.by === context.side && (phase === 'closing' || phase === 'recovery')
+
+/** Asks for the proof when all is decided, and for another when the signed offer ran out. */
 export function driveClose(turn: Turn): undefined {
   const { state, context, env } = turn
-  if (!leads(context) || state.link === 'down' || state.proving) return
-  const drained = state.phase === 'open' && state.link === 'live' && isDrained(state, context)
-  const lapsed = state.phase === 'closing' && state.close !== null && state.close.offer.validUntil < env.view.time
-  if (!drained && !lapsed) return
+  if (!offersClose(state, context) || state.link === 'down' || state.proving) return
+  const open = state.phase === 'open' && state.link === 'live' && isDrained(state, context)
+  const first = !isSigned(state, context) && state.link === 'live' && (open || mayEnd(state))
+  const ended = state.phase === 'closing' || mayEnd(state)
+  const lapsed = ended && state.close !== null && state.close.offer.validUntil < env.view.time
+  if (!first && !lapsed) return
+  const terms = closeTerms(turn, env.view.time + context.policy.closeValid)
+  if (terms === undefined) return
   update(turn, { proving: true })
-  emit(turn, { type: 'proveClose', terms: closeTerms(turn, env.view.time + context.policy.closeValid) })
+  emit(turn, { type: 'proveClose', terms })
 }
 
 type UnsignedClose = Unsigned<TransactionOf<'closeChannel'>>
@@ -77,15 +92,17 @@ function unsignedClose(context: Context, offer: CloseProof): UnsignedClose {
   }
 }
 
-/** Leader: signs what its own worker proved. Signing again with the same balances after a lapse is no second decision. */
+/** Signs what the own worker proved. Signing again with the same balances after a lapse is no second decision. */
 export function closeProved(turn: Turn, proof: CloseProof): undefined {
   const { state, context } = turn
-  if (!leads(context) || !state.proving) return
+  if (!offersClose(state, context) || !state.proving) return
+  update(turn, { proving: false })
   const again = state.phase === 'closing'
-  if (!again && !(state.phase === 'open' && isDrained(state, context))) return
-  if (!equalBytes(proof.commitment, state.current.state.commitment)) return
-  // The proof binds validUntil: one that took too long is made anew.
-  if (proof.validUntil < turn.env.view.time) return update(turn, { proving: false })
+  if (!again && !(state.phase === 'open' && isDrained(state, context)) && !mayEnd(state)) return
+  // A state that was shown meanwhile has other balances: they are proved then.
+  const terms = closeTerms(turn, proof.validUntil)
+  if (terms === undefined || !equalBytes(proof.commitment, terms.commitment)) return
+  if (proof.validUntil < turn.env.view.time) return // the proof binds validUntil: one that took too long is made anew
   const unsigned = unsignedClose(context, proof)
   const signature = curve.sign(transactionDigest(unsigned), context.keys.signing)
   const { validUntil, commitment, ciphertexts, ciphertextsRegulator } = proof
@@ -98,16 +115,18 @@ export function closeProved(turn: Turn, proof: CloseProof): undefined {
     proof: proof.proof,
     signature,
   }
-  if (!again) enter(turn, 'closing')
-  update(turn, { close: { offer, accepted: null }, proving: false })
+  if (state.phase === 'open') enter(turn, 'closing')
+  update(turn, { close: { by: context.side, version: terms.version, offer, accepted: null } })
+  turn.durable = true
   send(turn, { name: 'closeOffer', body: offer })
 }
 
-/** Follower: the leader's offer. Its proof is verified in a worker before anything is signed. */
+/** The peer's offer. Its proof is verified in a worker before anything is signed. */
 export function receiveCloseOffer(turn: Turn, offer: ChannelMessageOf<'closeOffer'>): undefined {
   const { state, context, env } = turn
-  if (leads(context)) return breach(turn, 'L6', 'only the leader offers the close')
   const { close } = state
+  if (state.phase === 'recovery') return receiveLastOffer(turn, offer)
+  if (offersClose(state, context)) return breach(turn, 'L6', 'only the leader offers the close')
   if (close !== null && close.accepted !== null && equalBytes(close.offer.signature, offer.signature)) {
     return sendAccept(turn)
   }
@@ -122,22 +141,67 @@ export function receiveCloseOffer(turn: Turn, offer: ChannelMessageOf<'closeOffe
   const latest = env.view.time + 2 * context.policy.closeValid
   if (offer.validUntil > latest) return breach(turn, 'L6', 'the close is valid for too long')
   if (offer.validUntil < env.view.time) return // lapsed on its way: the leader makes another
-  const digest = transactionDigest(unsignedClose(context, offer))
-  if (!curve.verify(digest, offer.signature, context.terms.channelKeys[0])) return breach(turn, 'L6', 'close signature')
-  update(turn, { close: { offer, accepted: null } })
-  emit(turn, { type: 'verifyClose', terms: closeTerms(turn, offer.validUntil), proof: offer })
+  const terms = closeTerms(turn, offer.validUntil)
+  if (terms === undefined || !offerSigned(turn, offer)) return breach(turn, 'L6', 'close signature')
+  considerOffer(turn, offer, terms)
 }
 
-/** Follower: the worker's verdict on the offer. */
+function offerSigned({ context }: Turn, offer: ChannelMessageOf<'closeOffer'>): boolean {
+  const digest = transactionDigest(unsignedClose(context, offer))
+  return curve.verify(digest, offer.signature, context.terms.channelKeys[peerOf(context)])
+}
+
+function considerOffer(turn: Turn, offer: ChannelMessageOf<'closeOffer'>, terms: CloseTerms): undefined {
+  update(turn, { close: { by: peer(turn), version: terms.version, offer, accepted: null }, proving: true })
+  emit(turn, { type: 'verifyClose', terms, proof: offer })
+}
+
+/**
+ * C8: in recovery only a close of the newest co-signed balance that is known, and of what was proved to exist: nobody
+ * who shows an older state gets our signature. An offer that cannot be judged yet waits for our view.
+ */
+function receiveLastOffer(turn: Turn, offer: ChannelMessageOf<'closeOffer'>): undefined {
+  const { state, context, env } = turn
+  const { close, current, floor } = state
+  if (offersClose(state, context) || state.dispute !== null) return
+  if (close !== null && close.accepted !== null && equalBytes(close.offer.signature, offer.signature)) {
+    return sendAccept(turn)
+  }
+  if (offer.validUntil < env.view.time || offer.validUntil > env.view.time + 2 * context.policy.closeValid) return
+  if (current.content.version < floor || !offerSigned(turn, offer)) return
+  const terms = closeTerms(turn, offer.validUntil)
+  const { version } = current.content
+  if (terms === undefined) return update(turn, { close: { by: peer(turn), version, offer, accepted: null } })
+  if (equalBytes(offer.commitment, terms.commitment)) considerOffer(turn, offer, terms)
+}
+
+/** Of an offer that came before our view had decided each lock, and of a close that the ledger refused. */
+export function repeatEnd(turn: Turn): undefined {
+  const { phase, close, proving, dispute } = turn.state
+  if (close === null || dispute !== null || (phase !== 'recovery' && phase !== 'closing')) return
+  if (close.accepted !== null) {
+    const done = turn.state.submitted.has('closeChannel') || close.offer.validUntil < turn.env.view.time
+    return done ? undefined : submitClose(turn)
+  }
+  if (phase === 'recovery' && close.by !== turn.context.side && !proving) receiveLastOffer(turn, close.offer)
+}
+
+/** The worker's verdict on the offer; in recovery the shell gives it once every tower was asked. */
 export function closeVerified(turn: Turn, offered: number, valid: boolean): undefined {
   const { state, context } = turn
-  if (leads(context) || state.close === null || state.close.offer.validUntil !== offered) return
+  if (state.close === null || state.close.by === context.side || state.close.offer.validUntil !== offered) return
   if (state.close.accepted !== null) return
-  if (!valid) return breach(turn, 'L6', 'the proof of the close does not hold')
+  update(turn, { proving: false })
   const { offer } = state.close
+  if (state.phase === 'recovery') {
+    // C8: a newer state may have been shown meanwhile.
+    const terms = state.dispute === null ? closeTerms(turn, offered) : undefined
+    const same = terms !== undefined && equalBytes(terms.commitment, offer.commitment)
+    if (!valid || !same || state.current.content.version < state.floor) return update(turn, { close: null })
+  } else if (!valid) return breach(turn, 'L6', 'the proof of the close does not hold')
   const accepted = curve.sign(transactionDigest(unsignedClose(context, offer)), context.keys.signing)
   if (state.phase === 'open') enter(turn, 'closing')
-  update(turn, { close: { offer, accepted } })
+  update(turn, { close: { ...state.close, accepted } })
   submitClose(turn)
   sendAccept(turn)
 }
@@ -153,61 +217,34 @@ function sendAccept(turn: Turn): undefined {
 function submitClose(turn: Turn): undefined {
   const { close } = turn.state
   if (close === null || close.accepted === null) return
-  const own: Signature = leads(turn.context) ? close.offer.signature : close.accepted
-  const peers: Signature = leads(turn.context) ? close.accepted : close.offer.signature
-  const [opener, follower] = paired(turn.context, own, peers)
-  const unsigned = unsignedClose(turn.context, close.offer)
-  emit(turn, { type: 'submit', transaction: { ...unsigned, signatures: [opener, follower] } })
+  const { by, offer, accepted, version } = close
+  const signatures: [Signature, Signature] = by === 0 ? [offer.signature, accepted] : [accepted, offer.signature]
+  update(turn, { submitted: new Map(turn.state.submitted).set('closeChannel', version) })
+  emit(turn, { type: 'submit', transaction: { ...unsignedClose(turn.context, offer), signatures } })
 }
 
-/** Leader: both signatures are here. */
+/** Both signatures are here. */
 export function receiveCloseAccept(turn: Turn, message: ChannelMessageOf<'closeAccept'>): undefined {
   const { state, context } = turn
   const { close } = state
-  if (!leads(context) || state.phase !== 'closing' || close === null) return breach(turn, 'L6', 'no close was offered')
+  if (!isSigned(state, context) || close === null) {
+    return state.phase === 'recovery' ? undefined : breach(turn, 'L6', 'no close was offered')
+  }
   if (close.accepted !== null || message.validUntil !== close.offer.validUntil) return // repeated, or of a lapsed offer
   const digest = transactionDigest(unsignedClose(context, close.offer))
   if (!curve.verify(digest, message.signature, context.terms.channelKeys[peer(turn)])) {
     return breach(turn, 'L6', 'close signature')
   }
-  update(turn, { close: { offer: close.offer, accepted: message.signature } })
+  update(turn, { close: { ...close, accepted: message.signature } })
   turn.durable = true
   submitClose(turn)
 }
 
-/** After a reconnect in phase closing: what the peer may have missed. */
+/** After a reconnect: what the peer may have missed. */
 export function repeatClose(turn: Turn): undefined {
   const { state, context } = turn
-  if (state.phase !== 'closing' || state.close === null) return
-  if (!leads(context)) return sendAccept(turn)
-  send(turn, { name: 'shutdown', body: { channel: context.terms.channel } })
+  if ((state.phase !== 'closing' && state.phase !== 'recovery') || state.close === null) return
+  if (state.close.by !== context.side) return sendAccept(turn)
+  if (state.phase === 'closing') send(turn, { name: 'shutdown', body: { channel: context.terms.channel } })
   if (state.close.offer.validUntil >= turn.env.view.time) send(turn, { name: 'closeOffer', body: state.close.offer })
-}
-
-/** C10: highest version held with both signatures; durable before the transaction leaves, terminal. */
-export function wantExit(turn: Turn): undefined {
-  const { state, context } = turn
-  if (state.exit !== null) return
-  const { encoded, signatures } = state.current
-  const unsigned = {
-    kind: 'exit' as const,
-    ledger: context.terms.ledger as Uint8Array as UnsignedClose['ledger'],
-    channel: context.terms.channel as Uint8Array as UnsignedClose['channel'],
-    poster: context.side,
-    state: encoded,
-    stateSignatures: [signatures[0], signatures[1]] as [Signature, Signature],
-  }
-  const exit = { ...unsigned, signature: curve.sign(transactionDigest(unsigned), context.keys.signing) }
-  enter(turn, 'exiting')
-  update(turn, { exit })
-  emit(turn, { type: 'submit', transaction: exit })
-}
-
-/** The ledger settled the last co-signed state: what it carries is irrevocable now (C12). */
-export function paidOut(turn: Turn): undefined {
-  const { unrevoked } = turn.state
-  enter(turn, 'closed')
-  if (unrevoked === null) return
-  update(turn, { unrevoked: null })
-  tellOutcomes(turn, unrevoked.operations, unrevoked.removed)
 }

@@ -56,12 +56,6 @@ export const balanceBlinding = (context: Context, content: Content): bigint =>
     ? context.terms.blindings[0]
     : scalarToBigint(prfScalar(context.secret, 'balance-blinding', u64(content.version), contentDigest(content)))
 
-/** Blindings of C_A and of C_B = C_pool - C_A, where no lock is open. */
-export function balanceBlindings(context: Context, content: Content): readonly [bigint, bigint] {
-  const opener = balanceBlinding(context, content)
-  return [opener, modQ(poolBlinding(context.terms) - opener)]
-}
-
 /** What the sealed part of a state says (C1). */
 export interface Opened {
   readonly balances: readonly [Amount, Amount]

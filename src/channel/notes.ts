@@ -58,6 +58,10 @@ export function readLedger(turn: Turn): undefined {
   for (const lock of turn.state.current.content.locks) readLock(turn, lock)
   readUnderWay(turn)
   for (const note of turn.state.notes.values()) revealLate(turn, note)
+  for (const { lock } of turn.state.untold) {
+    const seen = turn.env.revealed(lock.point)
+    if (seen !== undefined && isWon(turn.env, lock)) learnScalar(turn, lock, seen.scalar)
+  }
   forgetRefusals(turn)
 }
 
@@ -73,7 +77,8 @@ function readLock(turn: Turn, lock: Lock): undefined {
   const { env, context } = turn
   const seen = env.revealed(lock.point)
   if (seen !== undefined && isWon(env, lock)) learnScalar(turn, lock, seen.scalar)
-  if (lock.from !== context.side || !isDead(env, lock)) return
+  // C12, C8: who has lost data does not know what it acked.
+  if (lock.from !== context.side || !isDead(env, lock) || turn.state.phase === 'recovery') return
   const note = noteOf(turn, lock)
   // C12: dead for good only if no commit that we sent or acked claims it: then it is still in the head content.
   if (note?.deadTold === true || !headContentHas(turn.state, lock)) return
@@ -95,13 +100,25 @@ function readUnderWay(turn: Turn): undefined {
   }
 }
 
+/** C10: no round will ever take a claim in: what we know is revealed at once, what expires first before the rest. */
+export function revealAtOnce(turn: Turn): undefined {
+  const { phase, peerRecovers } = turn.state
+  const ended = phase === 'exiting' || phase === 'disputed' || phase === 'recovery' || peerRecovers !== null
+  if (!ended || phase === 'closed') return
+  const notes = [...turn.state.notes.values()].filter((note) => note.scalar !== undefined && note.revealing !== true)
+  for (const note of notes.sort((a, b) => a.lock.expiry - b.lock.expiry)) reveal(turn, note)
+}
+
 /** C10: not irrevocably claimed by expiry minus margin: the scalar goes to the ledger and binds every version. */
 function revealLate(turn: Turn, note: LockNote): undefined {
+  if (turn.env.view.time >= note.lock.expiry - turn.context.policy.margin) reveal(turn, note)
+}
+
+function reveal(turn: Turn, note: LockNote): undefined {
   const { lock, scalar } = note
   const { env, context } = turn
   if (scalar === undefined || note.revealing === true || lock.from === context.side) return
-  if (env.view.time < lock.expiry - context.policy.margin || env.revealed(lock.point) !== undefined) return
-  if (isDead(env, lock)) return
+  if (env.revealed(lock.point) !== undefined || isDead(env, lock)) return
   setNote(turn, lock, { revealing: true })
   emit(turn, { type: 'reveal', lock, scalar })
 }

@@ -195,6 +195,13 @@ export function refused(turn: Turn, operation: Operation, code: string): undefin
   if (note !== undefined) setNote(turn, note.lock, { refused: true })
 }
 
+/** Own pays and locks among these will never be (C4): nothing that can be published has them. */
+export function voidOffers(turn: Turn, operations: readonly Operation[]): undefined {
+  for (const operation of operations) {
+    if (operation.from === turn.context.side && isOffer(operation)) refused(turn, operation, 'proposal_void')
+  }
+}
+
 /** Follower: the leader dropped a proposal. */
 export function receiveDrop(turn: Turn, message: ChannelMessageOf<'drop'>): undefined {
   const { state, context } = turn

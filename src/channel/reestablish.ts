@@ -3,15 +3,13 @@
  * commit, the last ack or the last revocation is sent again byte-identical. Everything here may happen twice.
  */
 import { equalBytes } from '../base/bytes.js'
-import { channelStateDigest, decodeChannelState } from '../base/channel-state.js'
-import { curve } from '../base/curve/index.js'
 import type { ChannelMessageOf } from '../base/message/channel.js'
 import { inMessages } from './operation.js'
-import { refused } from './propose.js'
+import { voidOffers } from './propose.js'
+import { freeze, roundsRun, sendNewest, sendRecovering } from './recovery.js'
 import { storedSecret } from './revocation.js'
 import { ownRevocation } from './round.js'
-import { breach, emit, enter, leads, ownSecret, send, type Turn, update, withSide } from './turn.js'
-import type { Operation } from './types.js'
+import { breach, leads, ownSecret, send, type Turn, update, withSide } from './turn.js'
 
 /** C3's tree has 2^48 leaves. */
 const VERSIONS_MAX = 2 ** 48
@@ -20,7 +18,8 @@ const NO_SECRET = new Uint8Array(32)
 export function connected(turn: Turn): undefined {
   const { state, context } = turn
   update(turn, { link: 'reestablishing', held: null, ready: false, proving: false })
-  if (state.phase !== 'funding' && state.phase !== 'open') return
+  if (state.phase === 'recovery') return sendRecovering(turn)
+  if (!roundsRun(state)) return
   send(turn, {
     name: 'reestablish',
     body: {
@@ -44,12 +43,15 @@ export function receiveReestablish(turn: Turn, message: ChannelMessageOf<'reesta
     const shown = equalBytes(message.secret, ownSecret(context, message.received - 1))
     if (message.received > state.revoked) {
       // C8: our own secret of a version that we hold unrevoked proves that we lost data; without proof nothing changes.
-      if (shown) freeze(turn, null)
+      if (!shown) return
+      update(turn, { floor: Math.max(state.floor, message.received) })
+      freeze(turn, null)
       return
     }
     if (!shown) return breach(turn, 'C8', 'a secret that is not ours')
   }
-  if (leads(context)) resumeLeading(turn, message)
+  if (!roundsRun(state)) outOfStep(turn, message.version)
+  else if (leads(context)) resumeLeading(turn, message)
   else resumeFollowing(turn, message)
 }
 
@@ -105,13 +107,7 @@ export function recommitted(turn: Turn): undefined {
 }
 
 /** C8. Claims and releases are proposed anew from their notes; offers are the shell's to make again. */
-export function voidOwn(turn: Turn): undefined {
-  for (const operation of turn.state.pending) {
-    if (operation.from === turn.context.side && isOffer(operation)) refused(turn, operation, 'proposal_void')
-  }
-}
-
-const isOffer = (operation: Operation): boolean => operation.body.kind === 'pay' || operation.body.kind === 'lock'
+export const voidOwn = (turn: Turn): undefined => voidOffers(turn, turn.state.pending)
 
 function repeatShutdown(turn: Turn): undefined {
   if (!turn.state.shutdown.sent) return
@@ -120,31 +116,5 @@ function repeatShutdown(turn: Turn): undefined {
 
 /** A peer that has lost data gets what proves it and helps it; one that claims to be ahead must prove it. No rounds. */
 function outOfStep(turn: Turn, theirs: number): undefined {
-  const { current } = turn.state
-  if (theirs >= current.content.version) return
-  const { encoded, signatures } = current
-  send(turn, {
-    name: 'newest',
-    body: { channel: turn.context.terms.channel, state: encoded, signatures: [signatures[0], signatures[1]] },
-  })
-}
-
-/** C8: our own signature on a version above our newest. */
-export function receiveNewest(turn: Turn, message: ChannelMessageOf<'newest'>): undefined {
-  const { state, context } = turn
-  const shown = decodeChannelState(message.state)
-  if (!shown.ok || !equalBytes(shown.value.channel, context.terms.channel)) return
-  const own = curve.verify(
-    channelStateDigest(message.state),
-    message.signatures[context.side],
-    context.terms.channelKeys[context.side],
-  )
-  if (own && shown.value.version > state.signed.version) freeze(turn, message)
-}
-
-/** RECOVERY is final for the channel: no exit, no round, no secret (C8; what it does then is issue B's). */
-function freeze(turn: Turn, newest: ChannelMessageOf<'newest'> | null): undefined {
-  if (turn.state.phase !== 'recovery') enter(turn, 'recovery')
-  update(turn, { held: null })
-  emit(turn, { type: 'dataLost', newest })
+  if (theirs < turn.state.current.content.version) sendNewest(turn)
 }

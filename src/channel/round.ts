@@ -171,7 +171,7 @@ export function receiveAck(turn: Turn, message: ChannelMessageOf<'ack'>): undefi
 }
 
 /** Locks of the version before that operations took out, with their operations' outcome still to be told. */
-const removedLocks = (before: readonly Lock[], operations: readonly Operation[]): Lock[] =>
+export const removedLocks = (before: readonly Lock[], operations: readonly Operation[]): Lock[] =>
   operations.flatMap(({ body }) => {
     if (body.kind !== 'claim' && body.kind !== 'release') return []
     const lock = findLock(before, body.lock)
@@ -222,7 +222,7 @@ export function receiveCommit(turn: Turn, message: ChannelMessageOf<'commit'>): 
 export function acknowledge(turn: Turn): undefined {
   const { state, env } = turn
   const { held, current } = state
-  if (held === null || state.phase !== 'open') return
+  if (held === null || state.phase !== 'open' || state.peerRecovers !== null) return
   if (env.view.height < held.at.height || !state.randomizers.has(held.version + 1)) return
   update(turn, { held: null })
   const { at } = current.content

@@ -14,7 +14,7 @@ import { zExit } from '../base/transaction.js'
 import { packOperation, unpackOperations } from './operation.js'
 import type { Built, Channel, Content, Cosigned, Lock, LockNote, Operation } from './types.js'
 
-const SCHEMA = 1
+const SCHEMA = 2
 
 const zBlob = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 const zPair = <S extends z.ZodType>(schema: S) => z.tuple([schema, schema])
@@ -34,9 +34,19 @@ const zNote = z.strictObject({
   deadTold: z.boolean(),
 })
 
+const zSide = z.union([z.literal(0), z.literal(1)])
+const zDispute = z.strictObject({
+  poster: zSide,
+  version: zCount,
+  revocation: zDigest,
+  deadline: zCount,
+  standing: zBlob,
+  standingVersion: zCount,
+})
+
 const zSnapshot = z.strictObject({
   schema: z.literal(SCHEMA),
-  phase: z.enum(['funding', 'open', 'closing', 'exiting', 'broken', 'recovery', 'closed']),
+  phase: z.enum(['funding', 'open', 'closing', 'exiting', 'broken', 'disputed', 'recovery', 'closed']),
   breach: z.string().nullable(),
   current: zBuilt,
   signatures: zPair(zSignature),
@@ -53,8 +63,15 @@ const zSnapshot = z.strictObject({
   randomizers: z.array(z.tuple([zCount, zBlob])),
   notes: z.array(zNote),
   shutdown: z.strictObject({ sent: z.boolean(), received: z.boolean() }),
-  close: z.strictObject({ offer: closeOffer.schema, accepted: zSignature.nullable() }).nullable(),
+  close: z
+    .strictObject({ by: zSide, version: zCount, offer: closeOffer.schema, accepted: zSignature.nullable() })
+    .nullable(),
   exit: zExit.nullable(),
+  dispute: zDispute.nullable(),
+  submitted: z.array(z.tuple([z.enum(['exit', 'supersede', 'punish', 'settle', 'closeChannel']), zCount])),
+  peerRecovers: zCount.nullable(),
+  floor: zCount,
+  untold: z.array(z.strictObject({ lock: zLocks, lost: z.boolean() })),
 })
 type Snapshot = z.output<typeof zSnapshot>
 
@@ -135,6 +152,11 @@ export function encodeChannel(channel: Channel): Uint8Array {
     shutdown: channel.shutdown,
     close: channel.close,
     exit: channel.exit,
+    dispute: channel.dispute,
+    submitted: [...channel.submitted],
+    peerRecovers: channel.peerRecovers,
+    floor: channel.floor,
+    untold: channel.untold.map(({ lock, lost }) => ({ lock: packLocks([lock]), lost })),
   }
   return cbor(snapshot)
 }
@@ -170,6 +192,12 @@ function readLocks(packed: { readonly locks: Uint8Array; readonly amounts: Uint8
   })
 }
 
+function readLock(packed: z.output<typeof zLocks>): Lock {
+  const [lock] = readLocks(packed)
+  if (lock === undefined) throw new Unreadable('lock')
+  return lock
+}
+
 function readBuilt({ encoded, amounts, at }: z.output<typeof zBuilt>): Built {
   const state = must(decodeChannelState(encoded), 'state')
   const [opener, peer, ...rest] = readAmounts(amounts)
@@ -200,8 +228,7 @@ function readSecrets({ count, slots }: Snapshot['secrets']): Channel['secrets'] 
 }
 
 function readNote(packed: z.output<typeof zNote>): [string, LockNote] {
-  const [lock] = readLocks(packed.lock)
-  if (lock === undefined) throw new Unreadable('note')
+  const lock = readLock(packed.lock)
   const note: LockNote = {
     lock,
     ...(packed.scalar === null ? {} : { scalar: packed.scalar }),
@@ -255,10 +282,16 @@ function readSnapshot(snapshot: Snapshot): Channel {
     shutdown: snapshot.shutdown,
     close: snapshot.close,
     exit: snapshot.exit,
+    dispute: snapshot.dispute,
+    submitted: new Map(snapshot.submitted),
+    peerRecovers: snapshot.peerRecovers,
+    floor: snapshot.floor,
+    untold: snapshot.untold.map(({ lock, lost }) => ({ lock: readLock(lock), lost })),
     link: 'down',
     held: null,
     waiting: null,
     ready: false,
     proving: false,
+    settling: null,
   }
 }

@@ -5,33 +5,43 @@ import type { ChannelMessage } from '../base/message/channel.js'
 import { refuse } from '../base/result.js'
 import * as close from './close.js'
 import { validRandomizer } from './content.js'
+import { driveDispute, posted, settleProved, submitRefused } from './dispute.js'
+import { paidOut, repeatExit, tellUntold, wantExit } from './ending.js'
 import { checkInvariants } from './invariants.js'
-import { fulfill, giveBack, readLedger } from './notes.js'
-import { offer, proposeNoted, receiveDrop, receivePropose } from './propose.js'
-import { connected, disconnected, receiveNewest, receiveReestablish, recommitted } from './reestablish.js'
+import { fulfill, giveBack, readLedger, revealAtOnce } from './notes.js'
+import { offer, proposeNoted, receiveDrop, receivePropose, voidOffers } from './propose.js'
+import { newestShown, receiveNewest, receiveRecovering, recover, roundsRun } from './recovery.js'
+import { connected, disconnected, receiveReestablish, recommitted } from './reestablish.js'
 import { acknowledge, closeRound, receiveAck, receiveCommit, receiveRevoke } from './round.js'
 import { emit, enter, isLive, leads, newTurn, type Turn, update } from './turn.js'
 import type { Channel, Effect, Env, Input, Phase, Step } from './types.js'
 
-const EVERY: readonly Phase[] = ['funding', 'open', 'closing', 'exiting', 'broken', 'recovery', 'closed']
+const UNPAID: readonly Phase[] = ['funding', 'open', 'closing', 'exiting', 'broken', 'disputed', 'recovery']
+const EVERY: readonly Phase[] = [...UNPAID, 'closed']
 const UNENDED: readonly Phase[] = ['funding', 'open']
+const CLOSABLE: readonly Phase[] = ['open', 'closing', 'recovery']
 
 /** In which phases an input does anything. Elsewhere it changes nothing (an offer is refused). */
 const ALLOWED: Readonly<Record<Input['type'], readonly Phase[]>> = {
   connected: EVERY,
   disconnected: EVERY,
-  received: ['funding', 'open', 'closing', 'recovery'],
+  received: UNPAID,
   funded: ['funding'],
-  tick: ['funding', 'open', 'closing', 'exiting', 'broken', 'recovery'],
+  tick: EVERY,
   randomizerReady: UNENDED,
   offer: UNENDED,
-  fulfill: ['open', 'closing', 'exiting', 'broken', 'recovery'],
+  fulfill: ['open', 'closing', 'exiting', 'broken', 'disputed', 'recovery'],
   giveBack: ['open'],
   closeWanted: UNENDED,
-  closeProved: ['open', 'closing'],
-  closeVerified: ['open', 'closing'],
+  closeProved: CLOSABLE,
+  closeVerified: CLOSABLE,
   exitWanted: ['open', 'broken', 'closing'],
-  paidOut: ['open', 'closing', 'exiting', 'broken', 'recovery'],
+  posted: UNPAID,
+  paidOut: UNPAID,
+  settleProved: ['disputed', 'recovery'],
+  submitRefused: UNPAID,
+  recover: ['funding', 'open', 'broken'],
+  newestShown: UNPAID,
 }
 
 /** The same for messages of the peer: an ended channel hears only of its end (C10), a frozen one only of the newest state. */
@@ -42,10 +52,11 @@ const HEARD: Readonly<Record<ChannelMessage['name'], readonly Phase[]>> = {
   revoke: UNENDED,
   drop: UNENDED,
   reestablish: UNENDED,
-  newest: ['funding', 'open', 'recovery'],
+  newest: UNPAID,
+  recovering: UNPAID,
   shutdown: UNENDED,
-  closeOffer: ['open', 'closing'],
-  closeAccept: ['open', 'closing'],
+  closeOffer: CLOSABLE,
+  closeAccept: CLOSABLE,
 }
 
 /** Own R kept ready beyond the one already named to the peer (C2). */
@@ -69,16 +80,19 @@ export function step(state: Channel, input: Input, env: Env): Step {
   return { state: turn.state, effects: turn.effects, journal: turn.journal, durable }
 }
 
+const SAID_AGAIN: ReadonlySet<ChannelMessage['name']> = new Set(['reestablish', 'newest', 'recovering'])
+
 /** C6: effects that promise or tell something; the others can be asked for or said again after a crash. */
 function promises(effect: Effect): boolean {
   switch (effect.type) {
     case 'prepareRandomizer':
     case 'proveClose':
     case 'verifyClose':
+    case 'proveSettle':
     case 'channelReady':
       return false
     case 'send':
-      return effect.message.name !== 'reestablish' && effect.message.name !== 'newest'
+      return !SAID_AGAIN.has(effect.message.name)
     default:
       return true
   }
@@ -112,9 +126,19 @@ function handle(turn: Turn, input: Input): undefined {
     case 'closeVerified':
       return close.closeVerified(turn, input.validUntil, input.valid)
     case 'exitWanted':
-      return close.wantExit(turn)
+      return wantExit(turn)
+    case 'posted':
+      return posted(turn, input.transaction, input.at)
     case 'paidOut':
-      return close.paidOut(turn)
+      return paidOut(turn, input.by)
+    case 'settleProved':
+      return settleProved(turn, input.standing, input.proof)
+    case 'submitRefused':
+      return submitRefused(turn, input.kind)
+    case 'recover':
+      return recover(turn, input.revoked ?? 0)
+    case 'newestShown':
+      return newestShown(turn, input.state, input.signatures)
     default:
       return unreachable(input)
   }
@@ -138,6 +162,8 @@ function receive(turn: Turn, message: ChannelMessage): undefined {
       return receiveReestablish(turn, message.body)
     case 'newest':
       return receiveNewest(turn, message.body)
+    case 'recovering':
+      return receiveRecovering(turn, message.body.version)
     case 'shutdown':
       return close.receiveShutdown(turn)
     case 'closeOffer':
@@ -151,7 +177,9 @@ function receive(turn: Turn, message: ChannelMessage): undefined {
 
 /** What follows by itself from where the channel stands, after every input. */
 function drive(turn: Turn, input: Input): undefined {
+  if (turn.state.phase === 'closed') return input.type === 'tick' ? tellUntold(turn) : undefined
   if (input.type === 'tick' || input.type === 'connected') readLedger(turn)
+  driveEnd(turn, input)
   if (turn.state.held !== null) {
     const { version } = turn.state.current.content
     acknowledge(turn)
@@ -162,7 +190,26 @@ function drive(turn: Turn, input: Input): undefined {
   close.driveClose(turn)
   prepareAhead(turn, input)
   tellReady(turn)
+  voidPending(turn)
   noteWaiting(turn)
+}
+
+/** What an ended channel owes itself; nothing of it waits for the peer. */
+function driveEnd(turn: Turn, input: Input): undefined {
+  revealAtOnce(turn)
+  if (input.type === 'submitRefused') return // the next tick asks again
+  driveDispute(turn)
+  if (input.type !== 'tick') return
+  repeatExit(turn)
+  close.repeatEnd(turn)
+}
+
+/** C4: what is in no commit never will be. Where we have lost data we do not know that of anything (C8). */
+function voidPending(turn: Turn): undefined {
+  const { state } = turn
+  if (roundsRun(state) || state.phase === 'recovery' || state.pending.length === 0) return
+  voidOffers(turn, state.pending)
+  update(turn, { pending: [] })
 }
 
 function keepRandomizer(turn: Turn, version: number, randomizer: Uint8Array): undefined {
@@ -203,11 +250,14 @@ function noteWaiting(turn: Turn): undefined {
 
 function waitingOn(turn: Turn): string | null {
   const { state, context, env } = turn
-  if (!UNENDED.includes(state.phase)) return null
+  const offered = state.close !== null && state.close.by === context.side && state.close.accepted === null
+  if (offered && state.phase === 'closing' && state.link !== 'down') return 'acceptance of the close'
+  if (!roundsRun(state)) return null
   if (state.outstanding !== null) return `ack of ${state.outstanding.content.version}`
   if (leads(context)) return null
   if (state.held !== null && env.view.height < state.held.at.height) return `height of ${state.held.version}`
   if (state.unrevoked !== null) return `secret of ${state.current.content.version - 1}`
   const oldest = state.pending.find((operation) => operation.from === context.side)
-  return oldest === undefined ? null : `commit of ${oldest.id}`
+  if (oldest !== undefined) return `commit of ${oldest.id}`
+  return state.link === 'live' && close.isDrained(state, context) ? 'offer of the close' : null
 }

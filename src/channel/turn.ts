@@ -56,7 +56,8 @@ export const headContentHas = (state: Channel, lock: LockRef): boolean =>
   findLock(headContent(state).locks, lock) !== undefined
 
 /** Rounds run: connected, in step, opened and not ended. */
-export const isLive = (state: Channel): boolean => state.link === 'live' && state.phase === 'open'
+export const isLive = (state: Channel): boolean =>
+  state.link === 'live' && state.phase === 'open' && state.peerRecovers === null
 
 export const ownSecret = (context: Context, version: number): Uint8Array =>
   revocationSecret(context.keys.revocation, version)

@@ -9,11 +9,14 @@ import type { Point, Scalar, Signature } from '../base/curve/index.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { AccountId, ChannelId, LedgerId } from '../base/ids.js'
 import type { ChannelMessage, ChannelMessageOf, VersionKeys } from '../base/message/channel.js'
-import type { LedgerTime } from '../base/ports/chain.js'
+import type { Dispute, LedgerTime } from '../base/ports/chain.js'
 import type { Result } from '../base/result.js'
 import type { TransactionOf } from '../base/transaction.js'
 import type { PublicKey } from '../privacy/paillier.js'
+import type { Close, CloseProof, CloseTerms, SettleProof, SettleTerms, SubmitKind, Untold } from './ending-types.js'
 import type { RevocationStore } from './revocation.js'
+
+export type * from './ending-types.js'
 
 /** C9: what a side demands of the operations that the other side proposes. */
 export interface ChannelLimits {
@@ -147,9 +150,12 @@ export interface Outstanding extends Built {
   readonly message: ChannelMessageOf<'commit'>
 }
 
-/** A round that is co-signed while the leader could still publish the version before it. */
+/**
+ * A round that is co-signed while the peer could still publish the version before it: the follower's until the leader
+ * revokes; the leader's where it got the follower's signature without the secret (C12: posted, or shown in recovery).
+ */
 export interface Unrevoked {
-  /** The leader's revocation hash of the version before. */
+  /** The peer's revocation hash of the version before. */
   readonly hash: Digest
   readonly operations: readonly Operation[]
   /** Locks of the version before that the round took out. */
@@ -173,10 +179,10 @@ export interface LockNote {
 
 /**
  * funding: waits for openChannel to be final. open: rounds. closing, exiting: terminal, a closeChannel or exit was
- * signed (C10). broken: the peer breached a clause; only an exit is left. recovery: our own data is behind (C8).
- * closed: the ledger paid out.
+ * signed (C10). broken: the peer breached a clause; only an exit is left. disputed: an exit stands on the ledger, whoever
+ * posted it. recovery: our own data is behind (C8), whether an exit stands or not. closed: the ledger paid out.
  */
-export type Phase = 'funding' | 'open' | 'closing' | 'exiting' | 'broken' | 'recovery' | 'closed'
+export type Phase = 'funding' | 'open' | 'closing' | 'exiting' | 'broken' | 'disputed' | 'recovery' | 'closed'
 
 /** down → reestablishing (on connected) → live; a follower waits in `recommit` for the commit that the leader resends. */
 export type Link = 'down' | 'reestablishing' | 'recommit' | 'live'
@@ -190,7 +196,7 @@ export interface Channel {
   readonly current: Cosigned
   /** Leader: commit of current + 1, sent and not acknowledged. */
   readonly outstanding: Outstanding | null
-  /** Follower: the last round, until the leader's secret of the version before it is here (C12). */
+  /** The last round, until the peer's secret of the version before it is here (C12). */
   readonly unrevoked: Unrevoked | null
   /** Proposals of both sides that are in no commit, in order of arrival. */
   readonly pending: readonly Operation[]
@@ -216,6 +222,16 @@ export interface Channel {
   readonly close: Close | null
   /** Own exit, once decided. */
   readonly exit: TransactionOf<'exit'> | null
+  /** L7: what an exit recorded, and what stands now. */
+  readonly dispute: Dispute | null
+  /** What was handed to the ledger and not refused: for which version. */
+  readonly submitted: ReadonlyMap<SubmitKind, number>
+  /** C8: the peer said that it lost data: which version it claims to hold. Rounds never run again. */
+  readonly peerRecovers: number | null
+  /** C8: what is proved of our own lost data: the newest state has this version or a higher one. */
+  readonly floor: number
+  /** Locks of an ended channel, and locks that lost data had, whose outcome the shell still has to hear. */
+  readonly untold: readonly Untold[]
   /** Volatile: the connection. */
   readonly link: Link
   /** Volatile, follower: a commit that waits for our view, our R or the opening to be final. */
@@ -224,15 +240,10 @@ export interface Channel {
   readonly waiting: { readonly on: string; readonly since: number } | null
   /** Volatile: channelReady was told on this connection. */
   readonly ready: boolean
-  /** Volatile: proveClose was asked on this connection. */
+  /** Volatile: proveClose or verifyClose was asked on this connection. */
   readonly proving: boolean
-}
-
-/** L6 in progress. */
-export interface Close {
-  readonly offer: ChannelMessageOf<'closeOffer'>
-  /** The follower's, once made or received. */
-  readonly accepted: Signature | null
+  /** Volatile: ledger time at which proveSettle was asked. */
+  readonly settling: number | null
 }
 
 /** Inputs: facts and wishes from the shell. */
@@ -260,23 +271,27 @@ export type Input =
   | { readonly type: 'closeVerified'; readonly validUntil: number; readonly valid: boolean }
   /** Decided by the shell: sign an exit with the newest state; terminal (C10). */
   | { readonly type: 'exitWanted' }
+  /** L7: this exit or supersede is final on the ledger. */
+  | { readonly type: 'posted'; readonly transaction: TransactionOf<'exit' | 'supersede'>; readonly at: LedgerTime }
   /** The ledger paid the channel out. */
-  | { readonly type: 'paidOut' }
+  | { readonly type: 'paidOut'; readonly by: 'closeChannel' | 'settle' | 'punish'; readonly at: LedgerTime }
+  /** Answers `proveSettle` for this standing version. */
+  | { readonly type: 'settleProved'; readonly standing: number; readonly proof: SettleProof }
+  /** The ledger refused a transaction of `submit`: what is still needed is asked for again with the next tick. */
+  | { readonly type: 'submitRefused'; readonly kind: SubmitKind; readonly code: ErrorCode }
+  /**
+   * The database is behind what it promised, its journal is broken or it was restored (S2): freeze (C8). `revoked`: how
+   * many own secrets the high-water file says have left, where it says so.
+   */
+  | { readonly type: 'recover'; readonly revoked?: number }
+  /** A co-signed state from a tower or a backup: as the peer's `newest`. */
+  | {
+      readonly type: 'newestShown'
+      readonly state: Uint8Array
+      readonly signatures: readonly [Signature, Signature]
+    }
 
 export type OfferBody = Extract<OperationBody, { kind: 'pay' | 'lock' }>
-
-/** closeChannel's fields as proved for CloseTerms, the same validUntil included: the proof binds it. */
-export type CloseProof = Omit<ChannelMessageOf<'closeOffer'>, 'channel' | 'signature'>
-
-/** What a closing statement is built from and proven with. */
-export interface CloseTerms {
-  readonly validUntil: number
-  readonly version: number
-  readonly commitment: Point
-  readonly balances: readonly [Amount, Amount]
-  /** Blindings modulo q of C_A and of C_B = C_pool - C_A. */
-  readonly blindings: readonly [bigint, bigint]
-}
 
 /**
  * Effects, in the order in which they take place. All of them run only after the batch of the step is synced (C6), and
@@ -319,10 +334,12 @@ export type Effect =
   | { readonly type: 'shuttingDown' }
   /** Leader: build and prove the close; answered by `closeProved`. Lost in a crash: asked again on reconnect. */
   | { readonly type: 'proveClose'; readonly terms: CloseTerms }
-  /** Follower: verify the offer's proof against own terms; answered by `closeVerified`. */
+  /** Verify the offer's proof against own terms; answered by `closeVerified`. In recovery once every tower was asked. */
   | { readonly type: 'verifyClose'; readonly terms: CloseTerms; readonly proof: CloseProof }
-  /** Submit until final or refused. */
-  | { readonly type: 'submit'; readonly transaction: TransactionOf<'closeChannel' | 'exit'> }
+  /** Build and prove the settlement of the standing state (L9); answered by `settleProved`; asked again if it is not. */
+  | { readonly type: 'proveSettle'; readonly terms: SettleTerms }
+  /** Submit until final or refused; a refusal is told by `submitRefused`. */
+  | { readonly type: 'submit'; readonly transaction: TransactionOf<SubmitKind> }
   /** The peer broke this clause: no round ever again; exit with the current state (C5; the reaction is the shell's). */
   | { readonly type: 'breached'; readonly clause: string; readonly detail: string }
   /** The peer proved that we have lost data (C8): frozen; what it showed of the newest state, if it did. */

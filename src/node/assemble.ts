@@ -123,8 +123,12 @@ const surround = (
   return {
     desk: (tx, channel, effect) => late.desk.handle(tx, channel, effect),
     ledger: (tx, channel, effect) => {
-      if (effect.type === 'submit') ledgerDesk.submit(tx, effect.transaction)
-      else ledgerDesk.reveal(tx, effect.scalar)
+      if (effect.type === 'submit') {
+        const { kind } = effect.transaction
+        ledgerDesk.submit(tx, effect.transaction, (outcome) => {
+          if (!outcome.ok) channels().input(channel, { type: 'submitRefused', kind, code: outcome.error.code })
+        })
+      } else ledgerDesk.reveal(tx, effect.scalar)
       logger.info(`channel.${effect.type}`, { channel: channel.text })
     },
     work: (channel, effect) => runWork(parts(), channel, effect),

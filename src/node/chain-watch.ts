@@ -136,10 +136,13 @@ export class ChainWatch {
     }
     const channel = 'channel' in tx_ ? this.channels.get(tx_.channel as ChannelId) : undefined
     if (channel !== undefined) {
+      const at = { height: event.height, time: event.time }
       if (tx_.kind === 'openChannel' && equalBytes(tx_.state, channel.context.terms.state)) {
         this.channels.step(tx, channel, { type: 'funded' })
       } else if (tx_.kind === 'closeChannel' || tx_.kind === 'settle' || tx_.kind === 'punish') {
-        this.channels.step(tx, channel, { type: 'paidOut' })
+        this.channels.step(tx, channel, { type: 'paidOut', by: tx_.kind, at })
+      } else if (tx_.kind === 'exit' || tx_.kind === 'supersede') {
+        this.channels.step(tx, channel, { type: 'posted', transaction: tx_, at })
       }
     }
     this.handlers.event(tx, event)

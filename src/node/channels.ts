@@ -29,7 +29,15 @@ export type LedgerEffect = Extract<Effect, { type: 'submit' | 'reveal' }>
 export type WorkEffect = Extract<
   Effect,
   {
-    type: 'prepareRandomizer' | 'proveClose' | 'verifyClose' | 'channelReady' | 'shuttingDown' | 'breached' | 'dataLost'
+    type:
+      | 'prepareRandomizer'
+      | 'proveClose'
+      | 'verifyClose'
+      | 'proveSettle'
+      | 'channelReady'
+      | 'shuttingDown'
+      | 'breached'
+      | 'dataLost'
   }
 >
 
@@ -154,6 +162,7 @@ export class Channels {
         case 'prepareRandomizer':
         case 'proveClose':
         case 'verifyClose':
+        case 'proveSettle':
         case 'channelReady':
         case 'shuttingDown':
         case 'breached':

@@ -1,12 +1,13 @@
 /** What channels want computed: Paillier randomizers ahead of need (C2), the proof of a close and its check (L6). */
 import { bigintToBytes } from '../base/bytes.js'
+import { subtractElements } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
 import type { ChainAdapter, ChannelView } from '../base/ports/chain.js'
 import { closeStatement, type Parties } from '../chain-adapter/contract/statements.js'
 import { channelKeys, randomnessOf } from '../channel/keys.js'
-import type { CloseProof, CloseTerms, Terms } from '../channel/types.js'
+import type { CloseProof, CloseTerms, SettleProof, SettleTerms, Terms } from '../channel/types.js'
 import type { ProofPool } from '../privacy/pool.js'
-import { proveClose } from '../wallet/balances.js'
+import { proveClose, proveSettle } from '../wallet/balances.js'
 import type { AccountKeys } from '../wallet/keys.js'
 import type { Entropy } from '../wire/environment.js'
 import type { LiveChannel } from './live-channel.js'
@@ -49,6 +50,15 @@ export class WorkerDesk {
     const unproven = { kind: 'closeChannel', ledger, channel: id, validUntil, commitment } as const
     const statement = closeStatement(genesis, channel, parties, { ...unproven, ciphertexts, ciphertextsRegulator })
     return this.pool.verify({ type: 'statement', statement, proof }, 'urgent')
+  }
+
+  /** L9: bound to what stands on the ledger now; where that has changed the ledger refuses the proof. */
+  async proveSettle({ id }: LiveChannel, terms: SettleTerms): Promise<SettleProof> {
+    const { genesis, ledger } = this.chain
+    const { channel, parties } = await this.#ledgerSide(id)
+    const commitments = [terms.commitment, subtractElements(channel.pool, terms.commitment)] as const
+    const base = { kind: 'settle', ledger, channel: id } as const
+    return proveSettle({ pool: this.pool, genesis, channel, parties }, base, commitments, terms)
   }
 
   async #ledgerSide(id: LiveChannel['id']): Promise<{ readonly channel: ChannelView; readonly parties: Parties }> {

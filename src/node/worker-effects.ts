@@ -47,6 +47,11 @@ export function runWork({ channels, workerDesk, logger, broken }: WorkParts, cha
       }))
       return
     }
+    case 'proveSettle': {
+      const { version: standing } = effect.terms
+      answered(workerDesk.proveSettle(channel, effect.terms), (proof) => ({ type: 'settleProved', standing, proof }))
+      return
+    }
     case 'channelReady':
     case 'shuttingDown':
       logger.info(`channel.${effect.type}`, { channel: channel.text, peer: idText(channel.peer) })

@@ -72,7 +72,7 @@ t.test('either side asks; what is queued is drained; both submit the same transa
     for (const side of [0, 1] as const) {
       t.ok(curve.verify(transactionDigest(a), a.signatures[side], opened.terms.channelKeys[side]))
     }
-    for (const side of [0, 1] as const) world.input(side, { type: 'paidOut' })
+    for (const side of [0, 1] as const) world.input(side, { type: 'paidOut', by: 'closeChannel', at: world.ledger })
     t.same(
       world.parties.map((party) => party.state.phase),
       ['closed', 'closed'],

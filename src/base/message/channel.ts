@@ -110,6 +110,12 @@ export const closeAccept = define(
   z.strictObject({ channel: zChannel, validUntil: zCount, signature: zSignature }),
 )
 
+/**
+ * C8: the sender has lost data: it makes no round ever again and waits for the newest state and a close. `version` is the
+ * highest that it holds with both signatures.
+ */
+export const recovering = define(84, 'recovering', z.strictObject({ channel: zChannel, version: zCount }))
+
 export const CHANNEL_MESSAGES = [
   propose,
   commit,
@@ -121,6 +127,7 @@ export const CHANNEL_MESSAGES = [
   shutdown,
   closeOffer,
   closeAccept,
+  recovering,
 ] as const
 export type ChannelMessage = MessageOf<(typeof CHANNEL_MESSAGES)[number]>
 export type ChannelMessageOf<Name extends ChannelMessage['name']> = Extract<ChannelMessage, { name: Name }>['body']

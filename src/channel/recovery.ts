@@ -1,0 +1,171 @@
+/**
+ * RECOVERY (C8): proof that our own data is behind freezes the channel for good: no exit, no round, no secret. What is
+ * left: the newest state that anybody can show, a close of at least that, and defence on the ledger. The other side
+ * makes no round either, and offers the close.
+ */
+import { equalBytes } from '../base/bytes.js'
+import { channelStateDigest, decodeChannelState } from '../base/channel-state.js'
+import { curve, type Signature } from '../base/curve/index.js'
+import type { ChannelMessageOf } from '../base/message/channel.js'
+import { wellFormedState } from '../chain-adapter/contract/channel-rules.js'
+import { repeatClose } from './close.js'
+import { exitTerms } from './content.js'
+import { keyOf } from './operation.js'
+import { lockFrom } from './predicate.js'
+import { removedLocks } from './round.js'
+import { openOwn } from './settlement.js'
+import { emit, enter, leads, peer, send, type Turn, update } from './turn.js'
+import type { Channel, Lock, Operation, Untold } from './types.js'
+
+type Signatures = readonly [Signature, Signature]
+
+/** C8: rounds end for good, whoever has lost data. */
+export const roundsRun = ({ phase, peerRecovers }: Channel): boolean =>
+  (phase === 'funding' || phase === 'open') && peerRecovers === null
+
+/** Final. What an earlier decision may still do on the ledger it does; it is not asked for again. */
+export function freeze(turn: Turn, newest: ChannelMessageOf<'newest'> | null): undefined {
+  if (turn.state.phase === 'recovery') return
+  enter(turn, 'recovery')
+  update(turn, { held: null, exit: null })
+  emit(turn, { type: 'dataLost', newest })
+  if (turn.state.link !== 'down') sendRecovering(turn)
+}
+
+/**
+ * S2, from the shell. Phases in which an exit or a close was signed never fall behind: nothing newer was signed after.
+ * @param revoked own secrets that have left: the leader got a signature for each, the follower's last may not have arrived.
+ */
+export function recover(turn: Turn, revoked: number): undefined {
+  update(turn, { floor: Math.max(turn.state.floor, leads(turn.context) ? revoked : revoked - 1) })
+  freeze(turn, null)
+}
+
+/** After every connect in recovery: who we are now, and the newest that we hold. */
+export function sendRecovering(turn: Turn): undefined {
+  const { state, context } = turn
+  const { version } = state.current.content
+  send(turn, { name: 'recovering', body: { channel: context.terms.channel, version } })
+  sendNewest(turn)
+}
+
+export function sendNewest(turn: Turn): undefined {
+  const { encoded, signatures } = turn.state.current
+  const [opener, follower] = signatures
+  const { channel } = turn.context.terms
+  send(turn, { name: 'newest', body: { channel, state: encoded, signatures: [opener, follower] } })
+}
+
+/**
+ * The peer has lost data, or says so: the same. It gets the newest state; nothing new is offered; what we know is
+ * revealed, and when each lock is decided whoever has lost nothing offers the close.
+ */
+export function receiveRecovering(turn: Turn, version: number): undefined {
+  const { state } = turn
+  if (state.link === 'live' && state.peerRecovers === version) return // said twice
+  if (['funding', 'open', 'closing', 'recovery'].includes(state.phase)) {
+    if (state.peerRecovers === null) emit(turn, { type: 'shuttingDown' })
+    update(turn, { peerRecovers: version, shutdown: { sent: true, received: true }, held: null, link: 'live' })
+    turn.durable = true
+  }
+  sendNewest(turn)
+  repeatClose(turn)
+}
+
+/** `newest` of the peer: a state that it says both have signed. */
+export const receiveNewest = (turn: Turn, message: ChannelMessageOf<'newest'>): undefined =>
+  takeShown(turn, message.state, message.signatures, message)
+
+/** The same from a tower or a backup. The peer hears of what it may not have. */
+export function newestShown(turn: Turn, encoded: Uint8Array, signatures: Signatures): undefined {
+  const { current } = turn.state
+  takeShown(turn, encoded, signatures)
+  if (turn.state.current !== current && turn.state.link !== 'down') sendNewest(turn)
+}
+
+/**
+ * A state that somebody shows. Our own signature on what we do not hold proves that we have lost data, whatever else is
+ * wrong with it. It replaces the newest that we hold only with both signatures and where it opens.
+ */
+export function takeShown(
+  turn: Turn,
+  encoded: Uint8Array,
+  signatures: Signatures,
+  message: ChannelMessageOf<'newest'> | null = null,
+): undefined {
+  const { context } = turn
+  const { current, outstanding } = turn.state
+  const shown = decodeChannelState(encoded)
+  if (!shown.ok || !equalBytes(shown.value.channel, context.terms.channel)) return
+  const { version } = shown.value
+  const digest = channelStateDigest(encoded)
+  if (version < current.content.version || equalBytes(digest, current.digest)) return
+  const signed = [0, 1].map((side) => curve.verify(digest, signatures[side]!, context.terms.channelKeys[side]!))
+  if (!signed[context.side]) return
+  const both = signed[peer(turn)] === true
+  if (outstanding !== null && equalBytes(digest, outstanding.digest)) {
+    if (both && !roundsRun(turn.state)) adoptOutstanding(turn, signatures)
+    return
+  }
+  freeze(turn, message)
+  if (both && version > current.content.version) replace(turn, encoded, signatures)
+}
+
+/** C12: both signed our commit; the peer's secret of the version before never came. */
+function adoptOutstanding(turn: Turn, signatures: Signatures): undefined {
+  const { current, outstanding } = turn.state
+  if (outstanding === null) return
+  const { content, state, encoded, digest, operations, message } = outstanding
+  update(turn, {
+    current: { content, state, encoded, digest, signatures },
+    outstanding: null,
+    unrevoked: {
+      hash: current.state.revocations[peer(turn)],
+      operations,
+      removed: removedLocks(current.content.locks, operations),
+    },
+  })
+  turn.journal.push({ type: 'cosigned', version: content.version, digest, operations: message.operations })
+  turn.durable = true
+}
+
+function replace(turn: Turn, encoded: Uint8Array, signatures: Signatures): undefined {
+  const opened = openOwn(turn.context, encoded)
+  if (!opened.ok || !wellFormedState(exitTerms(turn.context), encoded).ok) return
+  const { built } = opened.value
+  const { version } = built.content
+  const { close, floor } = turn.state
+  loseTrack(turn, built.content.locks)
+  update(turn, {
+    current: { ...built, signatures },
+    outstanding: null,
+    unrevoked: null,
+    pending: [],
+    signed: { version, digest: built.digest },
+    peerKeys: null,
+    randomizers: new Map(),
+    floor: Math.max(floor, version),
+    close: close?.accepted === null ? null : close,
+  })
+  turn.journal.push({ type: 'cosigned', version, digest: built.digest, operations: new Uint8Array() })
+  turn.durable = true
+}
+
+/** C12: locks that we knew of and the newest state does not hold: which way they went was lost. */
+export function loseTrack(turn: Turn, kept: readonly Lock[]): undefined {
+  const { current, unrevoked, outstanding, pending, untold } = turn.state
+  const underWay = [...(unrevoked?.operations ?? []), ...(outstanding?.operations ?? []), ...pending]
+  const known = [...current.content.locks, ...(unrevoked?.removed ?? []), ...ownLocks(turn, underWay)]
+  const lost = new Map(untold.map((entry): [string, Untold] => [keyOf(entry.lock), entry]))
+  for (const lock of known) lost.set(keyOf(lock), { lock, lost: true })
+  for (const lock of kept) lost.delete(keyOf(lock))
+  const notes = new Map(
+    [...turn.state.notes].filter(([key]) => lost.has(key) || kept.some((lock) => keyOf(lock) === key)),
+  )
+  update(turn, { untold: [...lost.values()], notes })
+}
+
+const ownLocks = ({ context }: Turn, operations: readonly Operation[]): Lock[] =>
+  operations.flatMap(({ body, from, id }) =>
+    body.kind === 'lock' && from === context.side ? [lockFrom(context, from, id, body)] : [],
+  )
