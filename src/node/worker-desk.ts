@@ -58,7 +58,7 @@ export class WorkerDesk {
     const { channel, parties } = await this.#ledgerSide(id)
     const commitments = [terms.commitment, subtractElements(channel.pool, terms.commitment)] as const
     const base = { kind: 'settle', ledger, channel: id } as const
-    return proveSettle({ pool: this.pool, genesis, channel, parties }, base, commitments, terms)
+    return proveSettle({ pool: this.pool, entropy: this.entropy, genesis, channel, parties }, base, commitments, terms)
   }
 
   async #ledgerSide(id: LiveChannel['id']): Promise<{ readonly channel: ChannelView; readonly parties: Parties }> {
