@@ -67,11 +67,25 @@ export const zChannelJson = z.object({
   can_receive_minor: zMinor,
   balance_minor: zMinor,
   locks: z.int(),
+  /** What is waited for, in words. */
+  waiting: z.string().nullable(),
+  /** Ledger time until which a dispute can be answered. */
+  deadline: z.int().nullable(),
+  window_s: z.int(),
+  /** Ledger time at which the balance is back at the latest: now, by an exit, or by the one that stands. */
+  back_at: z.int().nullable(),
+  exit: z.object({ allowed: z.boolean(), missing: z.string().nullable(), in_s: z.int().nullable() }),
   policy: zPolicyJson,
 })
 export const zChannelsJson = z.object({ channels: z.array(zChannelJson) })
 export const zChannelOpenedJson = z.object({ channel: z.string(), peer: z.string() })
 export const zClosedJson = z.object({ channel: z.string(), closed: z.boolean() })
+export const zForcedJson = z.object({
+  channel: z.string(),
+  closed: z.boolean(),
+  deadline: z.int().nullable(),
+  back_at: z.int().nullable(),
+})
 
 export const zInvoiceJson = z.object({
   id: z.string(),

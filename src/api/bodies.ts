@@ -52,6 +52,8 @@ export function bodies(bits: number) {
     transfer: z.strictObject({ to: zAccount, amount_minor: minor }),
     redeem: z.strictObject({ amount_minor: minor }),
     none: z.strictObject({}),
+    /** `force`: without the peer, by an exit (L7). */
+    close: z.strictObject({ force: z.boolean().default(false) }),
     peer: z.strictObject({ address: zAddress }),
     channel: z.strictObject({
       /** `<account>@ws://host:port`: connected first, and kept. */

@@ -17,6 +17,7 @@ import {
   zClosedJson,
   zConnectedJson,
   zEventsJson,
+  zForcedJson,
   zInvoiceJson,
   zInvoicesJson,
   zNodeJson,
@@ -91,6 +92,9 @@ export class ApiClient {
     this.#post(`/v1/channels/${encodeURIComponent(id)}/close`, idempotencyKey, {}, zClosedJson)
   /** The default of channels without their own. */
   policy = () => this.#get('/v1/policy', zPolicyJson)
+  /** Alone, by an exit. Errors: `exit_not_yet`, `exit_unlicensed` with what is missing. */
+  forceClose = (idempotencyKey: string, id: string) =>
+    this.#post(`/v1/channels/${encodeURIComponent(id)}/close`, idempotencyKey, { force: true }, zForcedJson)
   /** @param id null: the default of channels without their own policy. */
   setPolicy = (idempotencyKey: string, id: string | null, policy: PolicyJson) =>
     this.#post(

@@ -19,6 +19,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   bad_point: 400,
   bad_request: 400,
   channel_offline: 409,
+  exit_not_yet: 409,
+  exit_unlicensed: 409,
   not_found: 404,
   request_key_missing: 400,
   request_key_reused: 422,

@@ -2,9 +2,11 @@
 import type { Amount } from '../base/amount.js'
 import { idText } from '../base/ids.js'
 import type { SubmitReceipt } from '../base/ports/chain.js'
+import type { ChannelSummary } from '../node/channel-summary.js'
 import type { NumberedEvent } from '../node/event-log.js'
+import { EXIT_BARS, type ExitLicence } from '../node/exit-licence.js'
 import type { IssuedRow } from '../node/invoices.js'
-import type { ChannelSummary, Node } from '../node/node.js'
+import type { Node } from '../node/node.js'
 import type { PaymentView } from '../node/payments.js'
 import { invoiceDigest } from '../router/invoice.js'
 import type { Policy } from '../router/policy.js'
@@ -66,7 +68,27 @@ export const channelView = (channel: ChannelSummary) => ({
   can_receive_minor: minor(channel.canReceive),
   balance_minor: minor(channel.balance),
   locks: channel.locks,
+  waiting: channel.waiting,
+  deadline: channel.deadline,
+  window_s: channel.window,
+  back_at: channel.backAt,
+  exit: exitView(channel.exit),
   policy: policyView(channel.policy),
+})
+
+/** Whether `close` with `force` would be let through now (S2), and what is missing. */
+const exitView = (licence: ExitLicence) => ({
+  allowed: licence.kind === 'granted',
+  missing: licence.kind === 'never' ? EXIT_BARS[licence.bar] : null,
+  in_s: licence.kind === 'later' ? licence.seconds : null,
+})
+
+/** What became of a forced close: `back_at` is the latest ledger time at which the money is spendable again. */
+export const closedView = ({ channel, phase, deadline, backAt }: ChannelSummary) => ({
+  channel,
+  closed: phase === 'closed',
+  deadline,
+  back_at: backAt,
 })
 
 export const invoiceView = ({ invoice, text, paid }: IssuedRow) => ({

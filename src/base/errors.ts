@@ -145,6 +145,8 @@ export const ERRORS = {
   channel_not_open: entry('wait', 'The channel is being opened or closed, or is frozen: it takes no new operation.'),
   channel_offline: entry('wait', 'The peer of the channel is not connected.'),
   claim_too_late: entry('wait', 'So near to its expiry a lock is claimed only once its scalar is on the ledger.'),
+  exit_not_yet: entry('wait', 'After a start an exit waits for a tower or for absent_s: the store may be an old one.'),
+  exit_unlicensed: entry('call_operator', 'This store is not shown to be the newest: an exit could be punished.'),
   expiry_out_of_bounds: entry('fix_request', 'The expiry is outside the limits that were agreed for the channel.'),
   lock_is_dead: entry(
     'fix_request',

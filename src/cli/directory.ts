@@ -10,6 +10,7 @@ import { parseDecimal } from '../base/amount.js'
 import { utf8 } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
 import { decodeGenesis, type Genesis } from '../base/genesis.js'
+import { LIMITS } from '../base/limits.js'
 import { checkGenesis } from '../chain-adapter/contract/genesis.js'
 import { need } from '../chain-adapter/need.js'
 import { runCheck } from '../privacy/check.js'
@@ -37,6 +38,7 @@ export const filesOf = (dir: string) => ({
 
 const zPort = z.int().min(0).max(65_535)
 const zPpm = z.int().min(0).max(PPM_MAX)
+const zSeconds = z.int().min(1).max(LIMITS.window_s)
 const zDecimal = z.string().refine((text) => parseDecimal(text).ok, 'an amount with exactly two decimals, such as 0.10')
 
 interface ConfigKey<S extends z.ZodType> {
@@ -106,6 +108,18 @@ export const CONFIG = {
     '0.00',
     'Most that is deposited where a peer opens a channel and asks for inbound capacity. Whoever asks binds this money.',
   ),
+  absent_s: key(
+    'MERIDIAN_ABSENT_S',
+    zSeconds,
+    604_800,
+    'Seconds, 1 to 31536000, for which a peer may stay away before a channel with something at stake exits alone; also what a node without a tower waits after a start before any exit. Too short closes channels over an outage, and leaves a restored old copy no time to be told so: that costs the whole channel.',
+  ),
+  stall_s: key(
+    'MERIDIAN_STALL_S',
+    zSeconds,
+    600,
+    'Seconds, 1 to 31536000, for which a connected peer may owe an answer before the channel exits alone.',
+  ),
   log_level: key('MERIDIAN_LOG_LEVEL', z.enum(LOG_LEVELS), 'info', 'What goes to node.log: debug, info or warn.'),
 } as const
 export type ConfigName = keyof typeof CONFIG
@@ -121,6 +135,8 @@ export interface Config {
   readonly fee_base: string
   readonly fee_ppm: number
   readonly inbound_max: string
+  readonly absent_s: number
+  readonly stall_s: number
   readonly log_level: LogLevel
 }
 
@@ -175,7 +191,9 @@ function chosenValue(name: ConfigName, flags: ConfigFile, file: Record<string, u
 
 function fromEnvironment(name: ConfigName): string | number | undefined {
   const text = process.env[CONFIG[name].environment]
-  return text !== undefined && [zPort, zPpm].some((schema) => schema === CONFIG[name].schema) ? Number(text) : text
+  return text !== undefined && [zPort, zPpm, zSeconds].some((schema) => schema === CONFIG[name].schema)
+    ? Number(text)
+    : text
 }
 
 function parseJson(path: string, text: string): unknown {

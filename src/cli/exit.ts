@@ -29,8 +29,8 @@ export class VerbExit extends Error {
   }
 }
 
-/** Codes after which the outcome is unknown: the caller repeats with the same key. */
-const PENDING: ReadonlySet<ErrorCode> = new Set(['payment_pending', 'request_running', 'unavailable'])
+/** Codes after which the outcome is unknown or comes with time: the caller repeats with the same key. */
+const PENDING: ReadonlySet<ErrorCode> = new Set(['exit_not_yet', 'payment_pending', 'request_running', 'unavailable'])
 
 /** The operating system's own no: a port in use, a file that is there, a directory without rights. */
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>

@@ -86,6 +86,8 @@ function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
     forwarding,
     listen: listenOf(config.listen),
     announce: config.announce ?? null,
+    absent: config.absent_s,
+    stall: config.stall_s,
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
     open: { ...base.open, shareMax: money(config.inbound_max) },
   }

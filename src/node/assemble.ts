@@ -17,6 +17,7 @@ import { Conversation } from './conversation.js'
 import { Desk } from './desk.js'
 import { Engine } from './engine.js'
 import { EventLog } from './event-log.js'
+import { Exits } from './exits.js'
 import { Invoices } from './invoices.js'
 import { LedgerDesk } from './ledger-desk.js'
 import type { LiveChannel } from './live-channel.js'
@@ -48,6 +49,7 @@ export interface NodeParts {
   readonly peers: Transport
   readonly watch: ChainWatch
   readonly towers: Towers
+  readonly exits: Exits
   /** Channels that the ledger paid out, by name. */
   readonly ends: Waiters
   readonly retention: Retention
@@ -83,9 +85,11 @@ interface Late {
   watch: ChainWatch
   conversation: Conversation
   towers: Towers
+  exits: Exits
 }
 
-async function found({ directory, chain, pool, logger, timers, entropy }: Options): Promise<Foundation> {
+async function found(options: Options, late: Late): Promise<Foundation> {
+  const { directory, chain, pool, logger, timers, entropy } = options
   const { store, secrets } = directory
   const keys = await openAccountKeys(secrets, chain.genesis.keyBits, pool)
   const wallet = await Wallet.open({ chain, pool, store, keys, seed: secrets.walletSeed, entropy })
@@ -102,7 +106,9 @@ async function found({ directory, chain, pool, logger, timers, entropy }: Option
     keys,
     wallet,
     engine,
-    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger, timers),
+    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger, timers, (transaction, code) =>
+      late.conversation.refused(transaction, code),
+    ),
     workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed, entropy),
     events: new EventLog(store),
   }
@@ -119,6 +125,7 @@ const surround = (
     workerDesk,
     logger,
     broken: (channel, clause) => engine.do((tx) => late.conversation.broken(tx, channel, clause)),
+    seen: (channel) => late.exits.seen(channel),
   })
   return {
     desk: (tx, channel, effect) => late.desk.handle(tx, channel, effect),
@@ -137,7 +144,8 @@ const surround = (
     stopped: (channel, error) => logger.warn('channel.stopped', { channel: channel.text, clause: error.clause }),
     view: () => late.watch.view,
     revealed: revealedIn,
-    now: () => timers.seconds(),
+    // Monotone: a wall clock that jumps makes nobody late.
+    now: () => Math.floor(timers.now() / 1_000),
   }
 }
 
@@ -214,12 +222,30 @@ function watchtowers(
   })
 }
 
+const watchPeers = (
+  { config, timers }: Options,
+  { engine, events }: Foundation,
+  late: Late,
+  channels: Channels,
+): Exits =>
+  new Exits({
+    channels,
+    engine,
+    events,
+    timers,
+    absent: config.absent,
+    stall: config.stall,
+    ledgerAgeMax: config.ledgerAgeMax,
+    view: () => late.watch.view,
+    towerConfirmed: (channel) => late.towers.confirmed(channel),
+  })
+
 export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const options: Options = { ...MACHINE, ...given }
   const { directory, chain, config, logger, timers, entropy } = options
-  const base = await found(options)
-  const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
   const late = {} as Late
+  const base = await found(options, late)
+  const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
   const channels: Channels = new Channels(
     engine,
     surround(options, base, late, () => channels),
@@ -247,6 +273,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   })
   const ends = new Waiters(timers)
   const retention = new Retention(engine, directory.store)
+  const exits = watchPeers(options, base, late, channels)
   const announced = () => config.announce ?? late.peers.listening
   const conversation = new Conversation({
     ...shared,
@@ -257,6 +284,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     ends,
     retention,
     forwarding: config.forwarding,
+    exits,
     announced,
     towersAdvanced: (view) => late.towers.advanced(view),
   })
@@ -264,21 +292,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const peers = options.transport({ key: keys.signing, ledger: chain.ledger, logger, timers, entropy, handlers })
   const watch = new ChainWatch(chain, engine, channels, conversation, logger, timers, await chain.now())
   const towers = watchtowers(options, base, late, channels)
-  Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers } satisfies Late)
-  return {
-    wallet,
-    engine,
-    channels,
-    book,
-    events,
-    ledgerDesk,
-    ...routing,
-    openings,
-    peers,
-    watch,
-    towers,
-    ends,
-    retention,
-    tellPolicy: (channel) => conversation.tellPolicy(channel),
-  }
+  Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers, exits } satisfies Late)
+  const tellPolicy = (channel: LiveChannel) => conversation.tellPolicy(channel)
+  return { ...base, ...routing, channels, book, openings, peers, watch, towers, exits, ends, retention, tellPolicy }
 }

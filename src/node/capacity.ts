@@ -14,7 +14,7 @@ export interface Capacity {
   readonly slotsFree: number
 }
 
-const ENDING: ReadonlySet<string> = new Set(['closing', 'exiting', 'broken', 'recovery', 'closed'])
+const ENDING: ReadonlySet<string> = new Set(['closing', 'exiting', 'broken', 'disputed', 'recovery', 'closed'])
 
 const atLeastZero = (value: bigint): Amount => (value > 0n ? value : 0n) as Amount
 

@@ -139,10 +139,10 @@ export class ChainWatch {
       const at = { height: event.height, time: event.time }
       if (tx_.kind === 'openChannel' && equalBytes(tx_.state, channel.context.terms.state)) {
         this.channels.step(tx, channel, { type: 'funded' })
-      } else if (tx_.kind === 'closeChannel' || tx_.kind === 'settle' || tx_.kind === 'punish') {
-        this.channels.step(tx, channel, { type: 'paidOut', by: tx_.kind, at })
       } else if (tx_.kind === 'exit' || tx_.kind === 'supersede') {
         this.channels.step(tx, channel, { type: 'posted', transaction: tx_, at })
+      } else if (tx_.kind === 'closeChannel' || tx_.kind === 'settle' || tx_.kind === 'punish') {
+        this.channels.step(tx, channel, { type: 'paidOut', by: tx_.kind, at })
       }
     }
     this.handlers.event(tx, event)
@@ -151,9 +151,10 @@ export class ChainWatch {
   #advance(): void {
     const head = this.#head
     if (head === undefined || head.cursor > this.#cursor) return
+    const first = !this.#advanced
     this.#advanced = true
     this.#waiters.wake('advanced')
-    if (head.height <= this.#view.height) return
+    if (!first && head.height <= this.#view.height) return
     this.#view = { height: head.height, time: head.time }
     this.engine.do((tx) => {
       for (const channel of this.channels.all()) this.channels.step(tx, channel, { type: 'tick' })

@@ -45,7 +45,14 @@ export type WorkEffect = Extract<
  * What a channel that stopped at a broken invariant of ours (C11) still hears: the ledger, and what others owe it. It
  * says nothing to its peer and never exits, but it supersedes, punishes, reveals and settles.
  */
-const DEFENCE: ReadonlySet<Input['type']> = new Set(['tick', 'fulfill', 'paidOut'])
+const DEFENCE: ReadonlySet<Input['type']> = new Set([
+  'tick',
+  'fulfill',
+  'posted',
+  'settleProved',
+  'submitRefused',
+  'paidOut',
+])
 
 export interface Surroundings {
   /** Synchronous, within the batch: obligations, payments, invoices. */

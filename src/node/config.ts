@@ -34,6 +34,13 @@ export interface NodeConfig {
   readonly towerReceiptsRequired: number
   /** T3: forwards are told to the towers as pairs of hops, so that they can claim upstream in our absence. */
   readonly towerDerivedJobs: boolean
+  /**
+   * C10: seconds for which a peer may stay away before a channel with something at stake exits; also how long a node
+   * without a tower's word waits after a start before any exit (S2). Counted while this node runs and hears the ledger.
+   */
+  readonly absent: number
+  /** C5: seconds for which a connected peer may owe an answer before that counts as a refusal. */
+  readonly stall: number
 }
 
 const HOUR = 3_600
@@ -70,5 +77,7 @@ export const defaultConfig = (amountBits: number): NodeConfig => {
     towers: [],
     towerReceiptsRequired: 0,
     towerDerivedJobs: false,
+    absent: 7 * DAY,
+    stall: 600,
   }
 }

@@ -1,14 +1,19 @@
 /** What peers and the ledger say, brought to the channels that it concerns. */
 import { equalBytes } from '../base/bytes.js'
+import type { ErrorCode } from '../base/errors.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
+import type { TransactionOf } from '../base/transaction.js'
+import type { SubmitKind } from '../channel/types.js'
 import type { Logger } from '../wire/environment.js'
 import type { WatchHandlers } from './chain-watch.js'
 import type { ChannelBook } from './channel-book.js'
 import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
+import type { Exits } from './exits.js'
+import { logEnding } from './ledger-events.js'
 import type { LiveChannel } from './live-channel.js'
 import { isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
 import type { Openings } from './openings.js'
@@ -27,6 +32,7 @@ export interface ConversationParts {
   readonly events: EventLog
   readonly ends: Waiters
   readonly retention: Retention
+  readonly exits: Exits
   readonly logger: Logger
   readonly forwarding: boolean
   /** Where payers reach us. */
@@ -115,10 +121,18 @@ export class Conversation implements PeerHandlers, WatchHandlers {
       book.funded(tx, channel.id)
       if (isConnected(channel.peer)) this.#join(tx, channel)
       tx.after(() => openings.funded(channel.id))
-    } else if (channel.state.phase === 'closed') {
-      events.append(tx, { type: 'channel.closed', ...at })
-      tx.after(() => ends.wake(channel.text))
+      return
     }
+    logEnding(tx, events, channel, transaction, at)
+    if (channel.state.phase === 'closed') tx.after(() => ends.wake(channel.text))
+  }
+
+  /** The ledger refused a transaction of a channel: what is still needed is asked for again. */
+  refused(transaction: TransactionOf<SubmitKind>, code: ErrorCode): void {
+    const { engine, channels } = this.parts
+    const channel = channels.get(transaction.channel as ChannelId)
+    if (channel === undefined) return
+    engine.do((tx) => channels.step(tx, channel, { type: 'submitRefused', kind: transaction.kind, code }))
   }
 
   advanced(view: LedgerTime): void {
@@ -126,6 +140,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     this.parts.openings.advanced()
     this.parts.retention.advanced(view.time)
     this.parts.towersAdvanced(view)
+    this.parts.exits.review()
     for (const channel of this.parts.channels.all()) {
       if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)
     }

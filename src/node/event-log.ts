@@ -15,7 +15,40 @@ const at = { time: zCount }
 
 export const zNodeEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('channel.opened'), ...at, channel: zHex, peer: zHex }),
-  z.strictObject({ type: z.literal('channel.closed'), ...at, channel: zHex, peer: zHex }),
+  /** We signed an exit: alone, and for good (C10). */
+  z.strictObject({
+    type: z.literal('channel.exited'),
+    ...at,
+    channel: zHex,
+    version: zCount,
+    reason: z.enum(['broken', 'absent', 'stalled', 'forced']),
+  }),
+  /** L7: a state stands on the ledger: an exit's, or a higher one that superseded it. */
+  z.strictObject({
+    type: z.literal('channel.disputed'),
+    ...at,
+    channel: zHex,
+    peer: zHex,
+    by: z.enum(['us', 'peer']),
+    version: zCount,
+    deadline: zCount,
+  }),
+  /** L7: the whole pool went to `winner`. */
+  z.strictObject({
+    type: z.literal('channel.punished'),
+    ...at,
+    channel: zHex,
+    peer: zHex,
+    winner: z.enum(['us', 'peer']),
+  }),
+  /** `how`: by which transaction the ledger paid out. */
+  z.strictObject({
+    type: z.literal('channel.closed'),
+    ...at,
+    channel: zHex,
+    peer: zHex,
+    how: z.enum(['closeChannel', 'settle', 'punish']).default('closeChannel'),
+  }),
   z.strictObject({ type: z.literal('channel.broken'), ...at, channel: zHex, peer: zHex, clause: zText(64) }),
   z.strictObject({
     type: z.literal('invoice.paid'),

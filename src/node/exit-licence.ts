@@ -39,10 +39,10 @@ export function exitLicence(evidence: ExitEvidence): ExitLicence {
 }
 
 function barOf({ stopped, recovery, highWater, chainUnbroken }: ExitEvidence): ExitBar | undefined {
-  if (stopped !== undefined) return 'stopped'
   if (recovery) return 'recovery'
   if (highWater !== 'equal') return 'high_water'
-  return chainUnbroken ? undefined : 'journal'
+  if (!chainUnbroken) return 'journal'
+  return stopped === undefined ? undefined : 'stopped'
 }
 
 /** For operators: what is missing, in words. */

@@ -9,7 +9,14 @@ import { type ErrorCode, InvariantError, MeridianError } from '../base/errors.js
 import { LIMITS } from '../base/limits.js'
 import type { ChainAdapter, SubmitReceipt } from '../base/ports/chain.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { decodeTransaction, encodeTransaction, type Transaction, transactionDigest } from '../base/transaction.js'
+import {
+  decodeTransaction,
+  encodeTransaction,
+  type Transaction,
+  type TransactionOf,
+  transactionDigest,
+} from '../base/transaction.js'
+import type { SubmitKind } from '../channel/types.js'
 import type { Outbox } from '../store/outbox.js'
 import { parseRow } from '../store/rows.js'
 import type { Logger, Timers } from '../wire/environment.js'
@@ -23,7 +30,17 @@ type LedgerJob = z.output<typeof zEffect>
 
 const RETRY_MS_MAX = 10_000
 /** Not looked at yet, or outcome unknown: the same bytes again (the ledger knows them). */
-const AGAIN: ReadonlySet<ErrorCode> = new Set(['unavailable', 'busy', 'ledger_full', 'ledger_rate', 'quota_exceeded'])
+const AGAIN: ReadonlySet<ErrorCode> = new Set([
+  'unavailable',
+  'internal',
+  'busy',
+  'ledger_full',
+  'ledger_rate',
+  'quota_exceeded',
+])
+
+const ENDINGS: ReadonlySet<string> = new Set<SubmitKind>(['exit', 'supersede', 'punish', 'settle', 'closeChannel'])
+const isEnding = (tx: Transaction): tx is TransactionOf<SubmitKind> => ENDINGS.has(tx.kind)
 
 export class LedgerDesk {
   #closed = false
@@ -36,6 +53,8 @@ export class LedgerDesk {
     private readonly key: Scalar,
     private readonly logger: Logger,
     private readonly timers: Timers,
+    /** A channel's transaction was refused: told once, in the batch that forgets its row, or again after a crash. */
+    private readonly refused: (transaction: TransactionOf<SubmitKind>, code: ErrorCode) => void,
   ) {}
 
   /** What an earlier process did not finish. */
@@ -77,6 +96,7 @@ export class LedgerDesk {
         if (!(error instanceof MeridianError)) throw error
         if (!AGAIN.has(error.code)) {
           this.logger.info('ledger.refused', { kind: transaction.kind, code: error.code })
+          if (isEnding(transaction)) this.refused(transaction, error.code)
           this.outbox.done(id)
           return refuse(error.code, error.detail)
         }

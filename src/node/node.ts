@@ -19,6 +19,7 @@ import type { PeerAddress } from '../wire/address.js'
 import type { Entropy, Logger, Timers } from '../wire/environment.js'
 import { assemble, type NodeParts } from './assemble.js'
 import { capacityOf } from './capacity.js'
+import { type ChannelSummary, summaryOf } from './channel-summary.js'
 import type { NodeConfig } from './config.js'
 import type { EventLog } from './event-log.js'
 import type { InvoiceWish, IssuedRow } from './invoices.js'
@@ -40,27 +41,6 @@ export interface NodeOptions {
   readonly entropy?: Entropy
   readonly transport?: (options: PeersOptions) => Transport
   readonly towers?: (options: TowerNetworkOptions) => ConnectTower
-}
-
-export interface ChannelSummary {
-  readonly channel: string
-  readonly peer: string
-  readonly side: 'opener' | 'peer'
-  readonly phase: string
-  readonly ready: boolean
-  readonly connected: boolean
-  /** Why the channel takes no input, where it stopped. */
-  readonly stopped: string | null
-  readonly version: number
-  readonly balance: Amount
-  readonly canSend: Amount
-  readonly canReceive: Amount
-  readonly locks: number
-  /** Versions by which the towers' receipts lag behind; null without towers. */
-  readonly towerLag: number | null
-  /** Messages that wait for towers. */
-  readonly towerWaiting: number
-  readonly policy: Policy
 }
 
 const CONNECT_MS = 10_000
@@ -226,6 +206,19 @@ export class Node {
     return ended ? ok(undefined) : refuse('unavailable', 'the close waits for the peer or the ledger')
   }
 
+  /**
+   * Ends a channel without its peer: an exit with the newest state, signed and durable when it resolves (C10). Errors:
+   * `not_found`, `channel_not_open` before the ledger has it, `exit_not_yet`, `exit_unlicensed`.
+   */
+  async forceClose(id: ChannelId): Promise<Result<ChannelSummary>> {
+    const { channels, engine, exits } = this.parts
+    const channel = channels.get(id)
+    if (channel === undefined) return refuse('not_found', 'channel')
+    const { value, durable } = engine.run((tx) => exits.force(tx, channel))
+    await durable
+    return value.ok ? ok(this.#summary(channel)) : value
+  }
+
   channels(): ChannelSummary[] {
     return this.parts.channels.all().map((channel) => this.#summary(channel))
   }
@@ -315,25 +308,14 @@ export class Node {
   }
 
   #summary(channel: LiveChannel): ChannelSummary {
-    const { state, context, stopped } = channel
-    const { ready, canSend, canReceive } = capacityOf(channel)
-    const { balances, locks, version } = state.current.content
-    return {
-      channel: channel.text,
-      peer: idText(channel.peer),
-      side: context.side === 0 ? 'opener' : 'peer',
-      phase: state.phase,
-      ready,
-      connected: this.parts.peers.isConnected(channel.peer),
-      stopped: stopped ?? null,
-      version,
-      balance: balances[context.side],
-      canSend,
-      canReceive,
-      locks: locks.length,
-      towerLag: this.parts.towers.lag(channel),
-      towerWaiting: this.parts.towers.waiting(channel),
-      policy: this.parts.policies.of(channel),
-    }
+    const { peers, exits, policies, watch, towers } = this.parts
+    return summaryOf(channel, {
+      connected: peers.isConnected(channel.peer),
+      exit: exits.licence(channel),
+      policy: policies.of(channel),
+      towerLag: towers.lag(channel),
+      towerWaiting: towers.waiting(channel),
+      view: watch.view,
+    })
   }
 }

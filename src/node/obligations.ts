@@ -138,7 +138,20 @@ export class Obligations {
   #step(tx: Tx, incoming: LockRef, event: ObligationEvent, lock?: Lock): void {
     const bytes = tx.get(keyOf(incoming))
     if (bytes === undefined) return // ended already: a repetition
-    this.#keep(tx, stepObligation(read(bytes), event), lock)
+    const made = stepObligation(read(bytes), event)
+    this.#keep(tx, made, lock)
+    const { phase } = made.obligation
+    if ((phase === 'claiming' || phase === 'releasing') && this.#isOut(incoming)) {
+      this.#keep(tx, stepObligation(made.obligation, { kind: 'incomingReturned' }), lock)
+    }
+  }
+
+  /** The ledger has paid the incoming channel out and told what became of the lock: nothing is left to claim or release. */
+  #isOut({ channel: id, id: lock }: LockRef): boolean {
+    const channel = this.parts.channels.get(id)
+    if (channel?.state.phase !== 'closed') return false
+    const from = otherSide(channel.context.side)
+    return !channel.state.untold.some(({ lock: left }) => left.from === from && left.id === lock)
   }
 
   #keep(tx: Tx, { obligation, effects }: ObligationStep, lock?: Lock): undefined {

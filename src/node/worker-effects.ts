@@ -12,10 +12,16 @@ export interface WorkParts {
   readonly logger: Logger
   /** The channel takes no more rounds, and which clause says so. */
   readonly broken: (channel: LiveChannel, clause: string) => void
+  /** Rounds run (again). */
+  readonly seen: (channel: LiveChannel) => void
 }
 
-/** A worker that refuses (busy, closing) is asked again by the channel's next connection. */
-export function runWork({ channels, workerDesk, logger, broken }: WorkParts, channel: LiveChannel, effect: WorkEffect) {
+/** A worker that refuses (busy, closing) is asked again: by the channel's next connection, or as the ledger goes on. */
+export function runWork(
+  { channels, workerDesk, logger, broken, seen }: WorkParts,
+  channel: LiveChannel,
+  effect: WorkEffect,
+) {
   const answered = <T>(answer: Promise<T>, input: (value: T) => Parameters<Channels['input']>[1]): void => {
     answer.then(
       (value) => channels.input(channel, input(value)),
@@ -48,13 +54,16 @@ export function runWork({ channels, workerDesk, logger, broken }: WorkParts, cha
       return
     }
     case 'proveSettle': {
-      const { version: standing } = effect.terms
+      const standing = effect.terms.version
       answered(workerDesk.proveSettle(channel, effect.terms), (proof) => ({ type: 'settleProved', standing, proof }))
       return
     }
     case 'channelReady':
+      seen(channel)
+      logger.info('channel.channelReady', { channel: channel.text, peer: idText(channel.peer) })
+      return
     case 'shuttingDown':
-      logger.info(`channel.${effect.type}`, { channel: channel.text, peer: idText(channel.peer) })
+      logger.info('channel.shuttingDown', { channel: channel.text, peer: idText(channel.peer) })
       return
     case 'breached':
       logger.warn('channel.breached', { channel: channel.text, clause: effect.clause })

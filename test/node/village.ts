@@ -9,7 +9,7 @@ import type { ChannelId } from '../../src/base/ids.js'
 import { inProcessAdapter } from '../../src/chain-adapter/embedded/in-process.js'
 import type { Ledger } from '../../src/chain-adapter/embedded/ledger.js'
 import { defaultConfig, type NodeConfig } from '../../src/node/config.js'
-import { Node } from '../../src/node/node.js'
+import { Node, type NodeOptions } from '../../src/node/node.js'
 import { createPool, type ProofPool } from '../../src/privacy/pool.js'
 import { createDirectory, type DataDirectory, openDirectory } from '../../src/store/directory.js'
 import { admit, register, registrationRequest } from '../../src/wallet/registration.js'
@@ -54,7 +54,7 @@ export class Village {
   }
 
   /** Starts a node; the same name again after `stop` is a restart on the same directory. */
-  async start(name: string, config: Partial<NodeConfig> = {}): Promise<Villager> {
+  async start(name: string, config: Partial<NodeConfig> = {}, options: Partial<NodeOptions> = {}): Promise<Villager> {
     const dir = join(this.root, name)
     const passphrase = join(this.root, 'passphrase')
     const seed = sha256(utf8(`meridian test person ${name}`))
@@ -66,6 +66,7 @@ export class Village {
       pool: this.pool,
       config: { ...defaultConfig(48), listen: { host: '127.0.0.1', port: 0 }, ...config },
       logger: silent,
+      ...options,
     })
     const { listening } = must(await node.start())
     const villager = { name, node, directory, url: listening ?? '' }

@@ -2,11 +2,12 @@ import type { FastifyRequest } from 'fastify'
 import { MeridianError } from '../../base/errors.js'
 import { type ChannelId, idText, parseChannelId } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
-import type { ChannelSummary, Node } from '../../node/node.js'
+import type { ChannelSummary } from '../../node/channel-summary.js'
+import type { Node } from '../../node/node.js'
 import type { Policy } from '../../router/policy.js'
 import type { BodyOf } from '../bodies.js'
 import type { Routes } from '../server.js'
-import { channelView, policyView } from '../views.js'
+import { channelView, closedView, policyView } from '../views.js'
 
 export function addChannelRoutes({ app, node, bodies, write }: Routes): void {
   app.get('/v1/channels', async () => ({
@@ -20,8 +21,13 @@ export function addChannelRoutes({ app, node, bodies, write }: Routes): void {
     const id = need(await node.openChannel(operation, { ...wish, ...window }))
     return { status: 201, value: { channel: idText(id), peer: idText(peer.account) } }
   })
-  write('/v1/channels/:id/close', bodies.none, async (_body, { request }) => {
+  write('/v1/channels/:id/close', bodies.close, async ({ force }, { request }) => {
     const id = idIn(request)
+    if (force) {
+      const ending = need(await node.forceClose(id))
+      const closed = ending.phase === 'closed'
+      return { status: closed ? 200 : 202, value: closedView(ending), open: !closed }
+    }
     need(await node.closeChannel(id))
     return { status: 200, value: { channel: idText(id), closed: true } }
   })

@@ -1,11 +1,21 @@
 import type { Command } from 'commander'
+import type { ChannelAnswer } from '../../api/answers.js'
 import type { ApiClient } from '../../api/client.js'
 import { type Amount, formatGrouped, ZERO } from '../../base/amount.js'
 import { MeridianError } from '../../base/errors.js'
 import { PPM_MAX } from '../../router/policy.js'
 import { amountOption } from '../amount-option.js'
+import { confirm } from '../confirm.js'
 import { UsageError } from '../exit.js'
-import { ask, type NodeVerbOptions, nodeVerb, type WriteVerbOptions, write, writeVerb } from '../node-verb.js'
+import {
+  type Asked,
+  ask,
+  type NodeVerbOptions,
+  nodeVerb,
+  type WriteVerbOptions,
+  write,
+  writeVerb,
+} from '../node-verb.js'
 import { columns } from '../output.js'
 import { group, integer } from '../verb.js'
 
@@ -40,18 +50,57 @@ async function open(peer: string, options: OpenOptions): Promise<void> {
 
 const CHANNEL = 'channel id, or its first digits'
 
+interface CloseOptions extends WriteVerbOptions {
+  readonly force?: true
+  readonly yes?: true
+}
+
 const closeVerb = (): Command =>
   writeVerb('close', 'settle a channel with its peer; resolves when the ledger has paid out')
     .argument('<channel>', CHANNEL)
+    .option('--force', 'without the peer: post the newest state, wait for the dispute window, settle; says it and asks')
+    .option('--yes', 'do not ask')
     .action(close)
 
-async function close(name: string, options: WriteVerbOptions): Promise<void> {
+async function close(name: string, options: CloseOptions): Promise<void> {
   await write(options, async ({ api, out }, key) => {
-    const { channel } = await channelNamed(api, name)
+    const named = await channelNamed(api, name)
+    const { channel } = named
+    if (options.force) {
+      await forceClose({ api, out }, key, named, options.yes === true)
+      return
+    }
     await api.closeChannel(key, channel)
     out.print(`closed ${channel}`, { channel, closed: true })
   })
 }
+
+const UNDECIDED: ReadonlySet<string> = new Set(['open', 'closing', 'broken', 'recovery'])
+
+/** L7: terminal, and slow on purpose. What it means is said before it is asked. */
+async function forceClose({ api, out }: Asked, key: string, named: ChannelAnswer, yes: boolean): Promise<void> {
+  const { channel, exit, window_s, balance_minor, version, back_at } = named
+  if (UNDECIDED.has(named.phase)) {
+    if (exit.missing !== null) throw new MeridianError('exit_unlicensed', exit.missing)
+    if (exit.in_s !== null)
+      throw new MeridianError('exit_not_yet', `possible from ${clock(exit.in_s)}, or when a tower confirms`)
+    out.note(`version ${version} of ${channel} goes to the ledger, alone and for good: nothing is paid in it again`)
+    out.note(`window ${window_s} s: so long the peer may answer with a newer state`)
+    out.note(
+      `${formatGrouped(balance_minor)} and what becomes of ${named.locks} locks: back by ${timeOf(back_at)} at the latest`,
+    )
+    await confirm('Close without the peer?', yes)
+  }
+  const forced = await api.forceClose(key, channel)
+  const back = forced.closed ? 'paid out' : `the money is back by ${timeOf(forced.back_at)} at the latest`
+  out.print(`${forced.closed ? 'closed' : 'exiting'} ${channel}: ${back}`, forced)
+}
+
+/** Ledger time, seconds since 1970. */
+const timeOf = (seconds: number | null): string =>
+  seconds === null ? 'an unknown time' : new Date(seconds * 1_000).toISOString()
+
+const clock = (inSeconds: number): string => timeOf(Math.ceil(Date.now() / 1_000) + inSeconds)
 
 const listVerb = (): Command => nodeVerb('list', 'peer, phase, what can be sent and received').action(list)
 
@@ -62,21 +111,23 @@ async function list(options: NodeVerbOptions): Promise<void> {
     for (const channel of channels) out.print('', channel)
     return
   }
-  const header = ['channel', 'peer', 'phase', 'can send', 'can receive', 'balance', 'locks', 'version']
+  const header = ['channel', 'peer', 'phase', 'can send', 'can receive', 'balance', 'locks', 'version', 'waits for']
   const rows = channels.map((channel) => [
     channel.channel.slice(0, 16),
     channel.peer.slice(0, 16),
-    channel.stopped === null
-      ? `${channel.phase}${channel.connected ? '' : ' (offline)'}`
-      : `stopped ${channel.stopped}`,
+    phaseOf(channel),
     formatGrouped(channel.can_send_minor),
     formatGrouped(channel.can_receive_minor),
     formatGrouped(channel.balance_minor),
     channel.locks.toString(),
     channel.version.toString(),
+    `${channel.waiting ?? ''}${channel.deadline === null ? '' : ` (deadline ${timeOf(channel.deadline)})`}`,
   ])
   out.print(columns([header, ...rows]), {})
 }
+
+const phaseOf = ({ phase, stopped, connected }: ChannelAnswer): string =>
+  `${phase}${stopped === null ? '' : `, stopped ${stopped}`}${connected || phase === 'closed' ? '' : ' (offline)'}`
 
 interface PolicyOptions extends WriteVerbOptions {
   readonly base?: Amount
