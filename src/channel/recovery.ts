@@ -17,6 +17,8 @@ import { openOwn } from './settlement.js'
 import { emit, enter, leads, peer, send, type Turn, update } from './turn.js'
 import type { Channel, Lock, Operation, Untold } from './types.js'
 
+export { type Remains, type Restored, recoverChannel } from './restore.js'
+
 type Signatures = readonly [Signature, Signature]
 
 /** C8: rounds end for good, whoever has lost data. */
