@@ -4,9 +4,10 @@ import type { Side } from '../../src/base/channel-state.js'
 import { otherSide } from '../../src/base/channel-state.js'
 import { curve } from '../../src/base/curve/index.js'
 import { idText } from '../../src/base/ids.js'
+import { openState } from '../../src/channel/settlement.js'
 import type { Cosigned, Effect } from '../../src/channel/types.js'
 import { Court, exitOf, supersedeOf } from './court.js'
-import { live, lockBody, opened, pay, scalarOf, signs } from './mallory.js'
+import { flip, live, lockBody, opened, pay, scalarOf, signs } from './mallory.js'
 import type { Party, World } from './world.js'
 
 const POOL = 1_500_000n
@@ -270,4 +271,16 @@ t.test('our own stolen backup, posted: what we hold supersedes it, though the pe
   court.censored.clear()
   t.equal(submits(world.bob.told, 'punish'), 1)
   t.equal(opened.terms.window, 100)
+})
+
+t.test('C1: a sealed part that lies is refused, whatever is changed', async (t) => {
+  const { world } = scene()
+  const { secret } = world.alice.context
+  const { encoded } = world.alice.state.current
+  t.ok(openState(secret, encoded).ok)
+  let refused = 0
+  for (let at = 0; at < encoded.length; at += 7) if (!openState(secret, flip(encoded, at)).ok) refused += 1
+  t.ok(refused > encoded.length / 7 / 4, 'commitments, locks, nonce, box, version')
+  t.notOk(openState(flip(secret), encoded).ok)
+  t.notOk(openState(secret, new Uint8Array(10)).ok)
 })

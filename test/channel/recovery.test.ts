@@ -7,7 +7,6 @@ import type { ChannelView } from '../../src/base/ports/chain.js'
 import { channelKeys, createContext, poolBlinding } from '../../src/channel/keys.js'
 import { recoverChannel } from '../../src/channel/recovery.js'
 import { revocationSecret } from '../../src/channel/revocation.js'
-import { openState } from '../../src/channel/settlement.js'
 import { encodeChannel } from '../../src/channel/snapshot.js'
 import { step } from '../../src/channel/step.js'
 import { decodeTerms, encodeTerms } from '../../src/channel/terms.js'
@@ -156,7 +155,7 @@ t.test('C8: no close of less than what is known or proved to exist', async (t) =
   t.equal(world.bob.toldOf('verifyClose').length, 0, 'bob knows that more was signed')
   world.bob.input(shownOf(history.at(-1)!))
   court.pass(20)
-  t.equal(world.alice.state.phase, 'recovery', 'bob handed it on: it is alice who has lost more')
+  t.equal(world.alice.toldOf('dataLost').length, 1, 'bob handed it on: it is alice who has lost more')
   t.same(court.payout, [998_000n, 502_000n], 'signed for nothing less')
 })
 
@@ -353,18 +352,6 @@ t.test('from seed, ledger and one co-signed state alone', async (t) => {
     t.same(court.payout, [998_000n + gain, 502_000n - gain])
     t.equal(party.state.phase, 'closed')
   }
-})
-
-t.test('C1: a sealed part that lies is refused, whatever is changed', async (t) => {
-  const { world } = scene()
-  const { secret } = world.alice.context
-  const { encoded } = world.alice.state.current
-  t.ok(openState(secret, encoded).ok)
-  let refused = 0
-  for (let at = 0; at < encoded.length; at += 7) if (!openState(secret, flip(encoded, at)).ok) refused += 1
-  t.ok(refused > encoded.length / 7 / 4, 'commitments, locks, nonce, box, version')
-  t.notOk(openState(flip(secret), encoded).ok)
-  t.notOk(openState(secret, new Uint8Array(10)).ok)
 })
 
 t.test('messages of the end in every wrong phase: nothing is signed, nothing thrown', async (t) => {
