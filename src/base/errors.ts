@@ -209,7 +209,10 @@ export const ERRORS = {
     'call_operator',
     'The tower holds another state of this version, or other secrets: two contents were signed for one version.',
   ),
-  tower_gap: entry('fix_request', 'The secrets leave a gap behind those that the tower holds: send the whole store.'),
+  tower_gap: entry(
+    'fix_request',
+    'The secrets leave a gap behind those that the tower holds, or reach beyond the state: send the whole store.',
+  ),
   tower_job_conflict: entry('fix_request', 'The client has another job of this name.'),
   tower_job_late: entry('fix_request', 'The deadline of the job has passed or lies too far ahead.'),
   tower_later: entry('wait', 'The ledger does not show the channel as open to the tower yet: register again later.'),
@@ -217,7 +220,6 @@ export const ERRORS = {
   tower_not_party: entry('fix_request', 'The account of this connection is no party of the channel.'),
   tower_not_watched: entry('fix_request', 'The tower does not watch this channel for this client: register first.'),
   tower_quota: entry('wait', 'The client uses as many channels, jobs or bytes of the tower as it may.'),
-  tower_rate: entry('wait', 'More appointments came from this client than the tower takes in a second.'),
   tower_receipt_foreign: entry(
     'fix_request',
     'The receipt is for another ledger, or for a channel that this ledger does not have.',

@@ -98,6 +98,17 @@ export const LIMITS = {
   tower_answer_ms: 30_000,
   /** T2: messages of one channel that wait for receipts; above it its peer is disconnected, and reestablish makes up. */
   gated_messages: 8_192,
+  /** T3: what a tower submits at once, how long one submission may take before it is repeated; looks back per ledger head. */
+  tower_submissions: 64,
+  tower_submission_ms: 60_000,
+  tower_backoff_ms_max: 30_000,
+  tower_looks_per_head: 64,
+  /** A tower's requests of one client that are not yet durable; above it, nothing more is read from it (W3). */
+  tower_unsynced: 256,
+  /** Channels whose newest state a tower keeps decoded. */
+  tower_cached: 1_024,
+  /** Ledger events after which a tower's cursor is written although nothing else was. */
+  tower_cursor_events: 1_024,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
   /** S1: batches that share one sync. */

@@ -36,6 +36,12 @@ export const TABLES = {
   offered: 15,
   /** channel → ledger time until which its opening may still be accepted. */
   funding: 16,
+  /** A tower's: channel, side of the client → newest state and secrets (T1). */
+  watched: 17,
+  /** A tower's: client, job → a scalar to reveal (T3). */
+  revealJob: 18,
+  /** A tower's cursor. */
+  tower: 19,
   /** channel, tower → the newest receipt of that tower (T2). */
   towerReceipt: 20,
   /** ledger time, name → key of a row of the operator API that ends then. */
