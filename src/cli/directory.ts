@@ -18,12 +18,13 @@ import { PPM_MAX } from '../router/policy.js'
 import { writeFileAtomic } from '../store/file.js'
 import { openKeystore, type PassphraseSource, readPassphrase, type Secrets } from '../store/keystore.js'
 import { type RegistrationRequest, zRegistrationRequest } from '../wallet/registration.js'
+import { TOWER_DEFAULTS } from '../watchtower/config.js'
 import { UsageError } from './exit.js'
 import { nearestName } from './nearest.js'
 import { LOG_LEVELS, type LogLevel } from './node-log.js'
 import { isHttpUrl } from './verb.js'
 
-export const ROLES = ['participant', 'hub', 'issuer', 'regulator'] as const
+export const ROLES = ['participant', 'hub', 'tower', 'issuer', 'regulator'] as const
 export type Role = (typeof ROLES)[number]
 
 export const filesOf = (dir: string) => ({
@@ -39,6 +40,7 @@ export const filesOf = (dir: string) => ({
 const zPort = z.int().min(0).max(65_535)
 const zPpm = z.int().min(0).max(PPM_MAX)
 const zSeconds = z.int().min(1).max(LIMITS.window_s)
+const zQuota = z.int().min(1).max(1_000_000_000)
 const zDecimal = z.string().refine((text) => parseDecimal(text).ok, 'an amount with exactly two decimals, such as 0.10')
 
 interface ConfigKey<S extends z.ZodType> {
@@ -120,6 +122,30 @@ export const CONFIG = {
     600,
     'Seconds, 1 to 31536000, for which a connected peer may owe an answer before the channel exits alone.',
   ),
+  quota_channels: key(
+    'MERIDIAN_QUOTA_CHANNELS',
+    zQuota,
+    TOWER_DEFAULTS.channelsPerClient,
+    'A tower: channels that it watches for one client.',
+  ),
+  quota_bytes: key(
+    'MERIDIAN_QUOTA_BYTES',
+    zQuota,
+    TOWER_DEFAULTS.bytesPerClient,
+    'A tower: bytes of states and secrets that it keeps for one client. A state with many locks takes up to 60 KiB.',
+  ),
+  quota_jobs: key(
+    'MERIDIAN_QUOTA_JOBS',
+    zQuota,
+    TOWER_DEFAULTS.jobsPerClient,
+    'A tower: reveal jobs of one client. A client that is refused one holds a payment back.',
+  ),
+  quota_requests_per_s: key(
+    'MERIDIAN_QUOTA_REQUESTS_PER_S',
+    zQuota,
+    TOWER_DEFAULTS.requestsPerSecond,
+    'A tower: requests of one client in a second; above it the client is read more slowly, not cut off.',
+  ),
   log_level: key('MERIDIAN_LOG_LEVEL', z.enum(LOG_LEVELS), 'info', 'What goes to node.log: debug, info or warn.'),
 } as const
 export type ConfigName = keyof typeof CONFIG
@@ -137,6 +163,10 @@ export interface Config {
   readonly inbound_max: string
   readonly absent_s: number
   readonly stall_s: number
+  readonly quota_channels: number
+  readonly quota_bytes: number
+  readonly quota_jobs: number
+  readonly quota_requests_per_s: number
   readonly log_level: LogLevel
 }
 
@@ -191,7 +221,7 @@ function chosenValue(name: ConfigName, flags: ConfigFile, file: Record<string, u
 
 function fromEnvironment(name: ConfigName): string | number | undefined {
   const text = process.env[CONFIG[name].environment]
-  return text !== undefined && [zPort, zPpm, zSeconds].some((schema) => schema === CONFIG[name].schema)
+  return text !== undefined && [zPort, zPpm, zSeconds, zQuota].some((schema) => schema === CONFIG[name].schema)
     ? Number(text)
     : text
 }

@@ -2,17 +2,18 @@
 import { availableParallelism } from 'node:os'
 import { type Api, startApi } from '../api/server.js'
 import { type Amount, parseDecimal } from '../base/amount.js'
-import { type Genesis, ledgerIdOf } from '../base/genesis.js'
+import type { Genesis } from '../base/genesis.js'
 import { need } from '../chain-adapter/need.js'
-import { connectLedger, type RemoteLedger } from '../chain-adapter/remote/client.js'
 import { defaultConfig, type NodeConfig } from '../node/config.js'
 import { Node } from '../node/node.js'
 import type { ProofPool } from '../privacy/pool.js'
 import { openDirectory } from '../store/directory.js'
 import type { PassphraseSource } from '../store/keystore.js'
 import { type Config, type ConfigFile, genesisOf, readConfig } from './directory.js'
+import { UsageError } from './exit.js'
 import { openNodeLog } from './node-log.js'
 import type { Output } from './output.js'
+import { connected, listenOf } from './reach.js'
 
 export interface HostOptions {
   readonly dir: string
@@ -39,6 +40,7 @@ export const proofThreads = (): number => Math.max(1, Math.min(availableParallel
 export async function hostNode(options: HostOptions): Promise<HostedNode> {
   const { dir, passphrase, flags, pool, out } = options
   const config = await readConfig(dir, flags)
+  if (config.role === 'tower') throw new UsageError(`${dir} is a tower's: meridian tower --dir ${dir}`)
   const genesis = await genesisOf(dir, options.genesis)
   const closers: (() => Promise<unknown>)[] = []
   const close = async (): Promise<void> => {
@@ -65,18 +67,6 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
   }
 }
 
-const SILENCE_MS = 3_000
-
-/** Says what it waits for, where the ledger does not answer at once. */
-async function connected(url: string, genesis: Genesis, out: Output): Promise<RemoteLedger> {
-  const note = setTimeout(() => out.note(`waiting for the ledger at ${url}`), SILENCE_MS)
-  try {
-    return await connectLedger(url, ledgerIdOf(genesis))
-  } finally {
-    clearTimeout(note)
-  }
-}
-
 function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
   const forwarding = hub || config.role === 'hub'
   const base = defaultConfig(genesis.amountBits)
@@ -91,9 +81,4 @@ function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
     open: { ...base.open, shareMax: money(config.inbound_max) },
   }
-}
-
-function listenOf(text: string): NonNullable<NodeConfig['listen']> {
-  const at = text.lastIndexOf(':')
-  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
 }

@@ -65,6 +65,8 @@ export class Tower {
   readonly #desk: Desk
   readonly #follower: Follower
   readonly #rates = new Map<string, TokenBucket>()
+  /** Takes no new request. */
+  #ending = false
   #stopped = false
 
   private constructor(options: TowerOptions, books: Books, jobs: Jobs) {
@@ -124,7 +126,7 @@ export class Tower {
     let open = true
     return {
       receive: (request, done) => {
-        if (this.#stopped) return
+        if (this.#ending) return
         const { timers } = this.#options
         const wait = this.#rateOf(client).take(1, timers.now())
         this.#desk.answer(client, request).then(
@@ -154,6 +156,7 @@ export class Tower {
 
   /** Answers what was asked, then does nothing more; the store is its owner's to close. */
   async stop(): Promise<void> {
+    this.#ending = true
     await this.#desk.idle()
     this.#stopped = true
     this.#duties.close()
@@ -168,6 +171,7 @@ export class Tower {
   /** A store that failed ends what it was for (S2): nothing is answered or submitted from here on. */
   #failed(error: unknown): void {
     if (!this.#stopped) {
+      this.#ending = true
       this.#stopped = true
       this.#duties.close()
       void this.#follower.stop()

@@ -3,7 +3,7 @@ import t from 'tap'
 import { curve } from '../../src/base/curve/index.js'
 import { receiptDigest } from '../../src/base/message/tower.js'
 import { closeChannel, reveal, supersede } from '../contract/channel-transactions.js'
-import { alice, appointmentOf, bob, Client, quiet, towerRole, Yard } from './yard.js'
+import { alice, appointmentOf, bob, Client, exitOf, quiet, towerRole, Yard } from './yard.js'
 
 t.test('a revoked state of the counterparty is punished, an older unrevoked one superseded', async (t) => {
   const yard = await Yard.opened()
@@ -226,7 +226,7 @@ t.test('a thousand channels: an event costs what it costs with one', async (t) =
     return get.call(yard.store, key)
   }
   const looks = yard.chain.looks
-  yard.chain.take(yard.exitOf(target, 1, state(1)))
+  yard.chain.take(exitOf(yard.world, target, 1, state(1)))
   await quiet()
   t.equal(yard.chain.kinds().at(-1), 'supersede')
   t.ok(reads <= 8, `${reads} rows read for two events`)

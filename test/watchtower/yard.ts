@@ -57,6 +57,23 @@ export function wholeStore(channel: Pick<TestChannel, 'id'>, side: 0 | 1, count:
   return { kind: 'store', ...packSecrets(store) }
 }
 
+export function exitOf(
+  world: World,
+  channel: Pick<TestChannel, 'id' | 'keys'>,
+  poster: 0 | 1,
+  { encoded, signatures }: Pick<SignedState, 'encoded' | 'signatures'>,
+): TransactionOf<'exit'> {
+  const unsigned = {
+    kind: 'exit' as const,
+    ledger: world.ledger,
+    channel: channel.id,
+    poster,
+    state: encoded,
+    stateSignatures: signatures,
+  }
+  return { ...unsigned, signature: curve.sign(transactionDigest(unsigned), channel.keys[poster]) }
+}
+
 /** A client's end of a session with the tower. */
 export class Client {
   readonly answers: TowerAnswer[] = []
@@ -187,23 +204,7 @@ export class Yard {
   }
 
   exit(poster: 0 | 1, version: number): TransactionOf<'exit'> {
-    return this.exitOf(this.channel, poster, this.state(version))
-  }
-
-  exitOf(
-    channel: Pick<TestChannel, 'id' | 'keys'>,
-    poster: 0 | 1,
-    { encoded, signatures }: Pick<SignedState, 'encoded' | 'signatures'>,
-  ): TransactionOf<'exit'> {
-    const unsigned = {
-      kind: 'exit' as const,
-      ledger: this.world.ledger,
-      channel: channel.id,
-      poster,
-      state: encoded,
-      stateSignatures: signatures,
-    }
-    return { ...unsigned, signature: curve.sign(transactionDigest(unsigned), channel.keys[poster]) }
+    return exitOf(this.world, this.channel, poster, this.state(version))
   }
 
   /** A further channel of the same two accounts, put into the ledger's state as its opening would. */

@@ -9,6 +9,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   ledger: async () => (await import('./ledger.js')).ledgerVerb,
   start: async () => (await import('./start.js')).startVerb,
   hub: async () => (await import('./start.js')).hubVerb,
+  tower: async () => (await import('./tower.js')).towerVerb,
   account: async () => (await import('./account.js')).accountVerb,
   channel: async () => (await import('./channel.js')).channelVerb,
   invoice: async () => (await import('./invoice.js')).invoiceVerb,

@@ -73,11 +73,14 @@ interface Furniture {
 export async function furnish({ dir, genesis, config, keyBits }: Furniture, made: DataDirectory): Promise<Created> {
   try {
     const files = filesOf(dir)
-    const publicKey = publicKeyOf(made.secrets, keyBits)
     if (genesis !== undefined) await writeFileAtomic(files.genesis, encodeGenesis(genesis))
-    await writeFileAtomic(files.publicKey, utf8(`${JSON.stringify(publicKey, null, 2)}\n`))
+    // A tower holds no money: the ledger need not know its account, so there is no key to be admitted.
+    if (config.role !== 'tower') {
+      const publicKey = publicKeyOf(made.secrets, keyBits)
+      await writeFileAtomic(files.publicKey, utf8(`${JSON.stringify(publicKey, null, 2)}\n`))
+    }
     await writeConfig(dir, config)
-    return { account: publicKey.account, keyBits }
+    return { account: idText(curve.multiplyBase(made.secrets.signingKey)), keyBits }
   } finally {
     await made.close()
   }
@@ -114,6 +117,19 @@ function report(options: InitOptions, genesis: Genesis | undefined, { account, k
   const { dir, role } = options
   const files = filesOf(dir)
   const ledger = genesis === undefined ? null : idText(ledgerIdOf(genesis))
+  if (role === 'tower') {
+    outputOf(options).print(
+      [
+        `account     ${account}`,
+        'role        tower',
+        `ledger      ${ledger}`,
+        `Clients name it ${account}@ws://host:port, as \`meridian tower\` prints it. It needs no backup: to a new tower`,
+        'its clients send everything again.',
+      ].join('\n'),
+      { account, role, ledger },
+    )
+    return
+  }
   outputOf(options).print(
     [
       `account     ${account}`,
