@@ -75,7 +75,7 @@ t.test('usage errors', async (t) => {
     [[], /a verb is missing/],
     [['nothing'], /unknown command 'nothing'/],
     [['init'], /--role <role>' not specified/],
-    [['init', '--role', 'tower'], /Allowed choices are participant, hub, issuer, regulator/],
+    [['init', '--role', 'bank'], /Allowed choices are participant, hub, tower, issuer, regulator/],
     [['init', '--role', 'hub'], /a hub needs --genesis FILE/],
     [['init', '--role', 'issuer', '--key-bits', '1024'], /add --test/],
     [['init', '--role', 'issuer', '--key-bits', '2047'], /2048 or 3072/],
@@ -213,7 +213,7 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
   const refusals: [unknown, RegExp][] = [
     [{ role: 'hub', ledger, listn: 'x' }, /unknown key "listn", did you mean "listen"\?/],
     [{ role: 'hub', ledger, zebra: 1 }, /unknown key "zebra"; known are role, ledger, listen, /],
-    [{ role: 'tower', ledger }, /"role"/],
+    [{ role: 'bank', ledger }, /"role"/],
     [{ role: 'hub', ledger: 'ftp://x' }, /an address such as/],
     [{ role: 'hub' }, /has no "ledger"/],
     [{ role: 'hub', ledger, api_port: 65_536 }, /"api_port"/],
