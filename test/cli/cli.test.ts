@@ -137,7 +137,7 @@ t.test('a ledger by hand', async (t) => {
   const common = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', url]
 
   const made = await run(['init', '--dir', at('alice'), '--role', 'participant', ...common], env)
-  t.match(made, { code: 0, out: /^Back up .*keystore/m })
+  t.match(made, { code: 0, out: /^Back up now, .*backup export/m })
   t.match(JSON.parse(readFileSync(at('alice', 'config.json'), 'utf8')), { role: 'participant', ledger: url })
   for (const name of ['keystore', 'config.json'])
     t.equal(statSync(at('alice', name)).mode & 0o077, 0, `${name} is private`)
