@@ -1,6 +1,6 @@
 /** One attempt to open a channel: runs what the pure negotiation asks for and feeds it the answers. */
 import { equalBytes } from '../base/bytes.js'
-import { InvariantError } from '../base/errors.js'
+import type { ErrorCode } from '../base/errors.js'
 import type { AccountId, ChannelId } from '../base/ids.js'
 import type { OpeningMessage } from '../base/message/opening.js'
 import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
@@ -15,7 +15,6 @@ import {
   stepOpening,
 } from '../channel/opening.js'
 import { openingRow } from '../wallet/openings.js'
-import type { Spendable } from '../wallet/parts.js'
 import { buildHalf } from '../wallet/transactions.js'
 import type { Wallet } from '../wallet/wallet.js'
 import type { Logger, Timers } from '../wire/environment.js'
@@ -40,11 +39,14 @@ export interface AttemptParts {
 /** An attempt that stands still this long is given up: it may be holding the wallet. */
 const STALLED_MS = 30_000
 
+/** What the opener is told where our share cannot be had. */
+export const shareCode = (code: ErrorCode): ErrorCode => (code === 'insufficient_funds' ? 'no_capacity' : 'unavailable')
+
 export class Attempt {
-  /** `available` as the own half withdraws from it. */
-  funds: Spendable | undefined
   /** Our half has left: until the ledger decides, only moving `available` takes it back. */
-  gaveHalf = false
+  #gaveHalf = false
+  #abandoned = false
+  #verifying: Promise<OpeningInput> | undefined
   readonly outcome: Promise<Result<ChannelId>>
   #settle: (outcome: Result<ChannelId>) => void = () => undefined
   #settled = false
@@ -85,6 +87,7 @@ export class Attempt {
 
   /** The node stops. A half that has left binds only until `available` moves on; a channel that was signed is stored. */
   abandon(): void {
+    this.#abandoned = true
     this.#end(refuse('unavailable', 'stopping'))
   }
 
@@ -109,7 +112,7 @@ export class Attempt {
     const { engine, book, ledgerDesk, send } = this.parts
     switch (effect.type) {
       case 'sendOpening': {
-        if (effect.message.name === 'channelHalf' || effect.message.name === 'channelSigned') this.gaveHalf = true
+        if (effect.message.name === 'channelHalf' || effect.message.name === 'channelSigned') this.#gaveHalf = true
         // In order behind whatever must be durable first.
         engine.do((tx) => tx.after(() => send(this.peer.account, effect.message)))
         return
@@ -123,11 +126,14 @@ export class Attempt {
         })
         return
       case 'proveDeposit':
-        this.#work(() => this.#prove(effect))
+        this.#work(() => this.#withdraw(effect))
         return
-      case 'verifyDeposit':
-        this.#work(() => this.#verify(effect))
+      case 'verifyDeposit': {
+        const verifying = this.#verify(effect)
+        this.#verifying = verifying
+        this.#work(() => verifying)
         return
+      }
       case 'opened':
         this.#channel = effect.terms.channel
         engine.do((tx) => book.open(tx, effect.terms, effect.side, effect.channel, effect.validUntil, this.key))
@@ -135,7 +141,9 @@ export class Attempt {
       case 'submitOpening':
         engine.do((tx) =>
           ledgerDesk.submit(tx, effect.transaction, (told) => {
-            if (!told.ok) this.#end(told)
+            if (told.ok) return
+            engine.do((later) => book.refused(later, effect.transaction.channel as ChannelId, told.error.code))
+            this.#end(told)
           }),
         )
         return
@@ -150,12 +158,36 @@ export class Attempt {
     return side === 0 ? [own, this.peer] : [this.peer, own]
   }
 
+  /**
+   * From here on the wallet is held, until the ledger has decided or the half that was given away is void: no other
+   * transaction of ours makes it stale, and no half lingers. Not before: a peer that stands still holds up nobody.
+   */
+  async #withdraw(effect: Extract<OpeningEffect, { type: 'proveDeposit' }>): Promise<OpeningInput> {
+    const { wallet } = this.parts
+    await this.#verifying // a half that does not hold never gets at the wallet
+    return new Promise((resolve, reject) => {
+      const held = wallet.exclusive(async () => {
+        if (this.#settled) return resolve({ type: 'openTick' })
+        resolve(await this.#prove(effect))
+        const outcome = await this.outcome
+        // L5: staleness only refuses: moving `available` on takes back a half that the ledger has not seen.
+        if (effect.side === 1 && !outcome.ok && this.#gaveHalf && !this.#abandoned) await wallet.voidHalf()
+      })
+      held.catch((error: unknown) => {
+        if (this.#settled) this.#failed(error)
+        else reject(error)
+      })
+    })
+  }
+
   async #prove(effect: Extract<OpeningEffect, { type: 'proveDeposit' }>): Promise<OpeningInput> {
-    const { funds } = this
-    if (funds === undefined) throw new InvariantError('L5', 'a deposit without reserved funds')
     const { side, terms, amount, blinding } = effect
-    const parties = this.#parties(side, funds.view)
-    const { available } = funds
+    const funds = await this.parts.wallet.spendable(amount)
+    if (!funds.ok) return { type: 'openDenied', code: side === 0 ? funds.error.code : shareCode(funds.error.code) }
+    const { view, available } = funds.value
+    // Another transaction of ours came first; the next attempt names the nonce that is next then.
+    if (side === 0 && view.nonce !== terms.nonce) return { type: 'openDenied', code: 'bad_nonce' }
+    const parties = this.#parties(side, view)
     const made = await buildHalf(this.parts.wallet.parts, { terms, parties, side, available, amount, blinding })
     if (!made.ok) return { type: 'openDenied', code: made.error.code }
     const { half, opening } = made.value
@@ -179,9 +211,13 @@ export class Attempt {
     work().then(
       (input) => this.input(input),
       (error: unknown) => {
-        this.parts.logger.warn('channel.open_error', { error: error instanceof Error ? error.name : 'unknown' })
+        this.#failed(error)
         this.input({ type: 'openDenied', code: 'unavailable' })
       },
     )
+  }
+
+  #failed(error: unknown): void {
+    this.parts.logger.warn('channel.open_error', { error: error instanceof Error ? error.name : 'unknown' })
   }
 }

@@ -1,19 +1,24 @@
 /** Channels on disk: births, what a start finds, what is forgotten. */
-import { equalBytes, readU64, u64, utf8 } from '../base/bytes.js'
+import { z } from 'zod'
+import { equalBytes, utf8 } from '../base/bytes.js'
 import type { Side } from '../base/channel-state.js'
-import { InvariantError } from '../base/errors.js'
+import { encodeAs, zCount, zDigest, zText } from '../base/codec.js'
+import { ERRORS, type ErrorCode, InvariantError } from '../base/errors.js'
 import type { AccountId, ChannelId } from '../base/ids.js'
 import { channelKeys, createContext } from '../channel/keys.js'
 import { encodeTerms } from '../channel/terms.js'
 import type { Channel, ChannelPolicy, Context, Terms } from '../channel/types.js'
 import type { HighWater, HighWaterCheck } from '../store/high-water.js'
 import { emptyJournal } from '../store/journal.js'
+import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
 import { type LiveChannel, liveChannel } from './live-channel.js'
 import { type Disk, storedChannels, unknownToDatabase } from './stored-channel.js'
 
+/** Until when the ledger may take the opening, and the operator's key where this side asked. */
+const zFunding = z.strictObject({ validUntil: zCount, key: zText(256).nullable() })
 const fundingKey = (channel: ChannelId): Uint8Array => tableKey('funding', channel)
 
 /** S2: a process that died between its two syncs had sent nothing: the mark is brought up to what the database holds. */
@@ -28,7 +33,8 @@ async function caughtUp(
   return 'equal'
 }
 
-/** Idempotency: the operator's key → the channel that it opened. */
+/** Idempotency: the operator's key → the channel that it opened, or why the ledger refused it. */
+const zOpened = z.union([zDigest, zText(64)])
 const openedKey = (key: string): Uint8Array => tableKey('node', utf8('opened'), utf8(key))
 
 export interface Loaded {
@@ -37,6 +43,9 @@ export interface Loaded {
   /** Only the ledger, the peer and the towers know them. */
   readonly lost: readonly ChannelId[]
 }
+
+const putOpened = (tx: Tx, key: string, what: ChannelId | ErrorCode): void =>
+  tx.put({ key: openedKey(key), value: encodeAs(zOpened, what) })
 
 export class ChannelBook {
   constructor(
@@ -52,8 +61,8 @@ export class ChannelBook {
     this.channels.add(channel)
     tx.undo(() => this.channels.remove(terms.channel))
     tx.put({ key: tableKey('terms', terms.channel), value: encodeTerms(terms) })
-    tx.put({ key: fundingKey(terms.channel), value: u64(validUntil) })
-    if (key !== undefined) tx.put({ key: openedKey(key), value: terms.channel })
+    tx.put({ key: fundingKey(terms.channel), value: encodeAs(zFunding, { validUntil, key: key ?? null }) })
+    if (key !== undefined) putOpened(tx, key, terms.channel)
     tx.touch(channel, [])
   }
 
@@ -86,15 +95,27 @@ export class ChannelBook {
     return { frozen, lost }
   }
 
-  /** The channel that an opening with this key has made. */
-  opened(tx: Pick<Tx, 'get'>, key: string): ChannelId | undefined {
-    return tx.get(openedKey(key)) as ChannelId | undefined
+  /** The channel that an opening with this key has made; or the code with which the ledger refused it. */
+  opened(tx: Pick<Tx, 'get'>, key: string): ChannelId | ErrorCode | undefined {
+    const row = tx.get(openedKey(key))
+    return row === undefined ? undefined : (parseRow(row, zOpened) as ChannelId | ErrorCode)
+  }
+
+  /** The ledger's word is final: nothing was locked. The key says so from now on, or is free where trying again helps. */
+  refused(tx: Tx, channel: ChannelId, code: ErrorCode): void {
+    const row = tx.get(fundingKey(channel))
+    if (row === undefined) return
+    const { key } = parseRow(row, zFunding)
+    this.forget(tx, channel)
+    if (key === null) return
+    if (ERRORS[code].action === 'retry_same_key') tx.delete(openedKey(key))
+    else putOpened(tx, key, code)
   }
 
   /** Ledger time after which an unfunded channel never comes onto the ledger. */
   validUntil(tx: Pick<Tx, 'get'>, channel: ChannelId): number {
     const row = tx.get(fundingKey(channel))
-    return row === undefined ? 0 : (readU64(row) ?? 0)
+    return row === undefined ? 0 : parseRow(row, zFunding).validUntil
   }
 
   /** It is on the ledger. */

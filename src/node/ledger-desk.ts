@@ -57,9 +57,13 @@ export class LedgerDesk {
     private readonly refused: (transaction: TransactionOf<SubmitKind>, code: ErrorCode) => void,
   ) {}
 
-  /** What an earlier process did not finish. */
-  resume(): void {
-    for (const { id, payload } of this.outbox.leftover) void this.#finish(id, parseRow(payload, zEffect))
+  /** What an earlier process did not finish. `told` hears what became of its transactions, in the row's last batch. */
+  resume(told: (transaction: Transaction, outcome: Result<SubmitReceipt>) => void): void {
+    for (const { id, payload } of this.outbox.leftover) {
+      const job = parseRow(payload, zEffect)
+      const transaction = this.#transactionOf(job)
+      void this.#finish(id, job).then((outcome) => outcome !== undefined && told(transaction, outcome))
+    }
   }
 
   submit(tx: Tx, transaction: Transaction, told?: (outcome: Result<SubmitReceipt>) => void): void {

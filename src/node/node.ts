@@ -79,10 +79,13 @@ export class Node {
   /** Follows the ledger, takes up what was unfinished, then meets peers. Errors: `unavailable`. */
   async start(): Promise<Result<{ readonly listening: string | null }>> {
     const { config, directory } = this.options
-    const { watch, peers, engine, ledgerDesk, obligations, payments, towers } = this.parts
+    const { book, watch, peers, engine, ledgerDesk, obligations, payments, towers } = this.parts
     watch.start()
     if (!(await watch.caughtUp(START_MS))) return refuse('unavailable', 'the ledger does not answer')
-    ledgerDesk.resume()
+    ledgerDesk.resume((transaction, outcome) => {
+      if (transaction.kind !== 'openChannel' || outcome.ok) return
+      engine.do((tx) => book.refused(tx, transaction.channel as ChannelId, outcome.error.code))
+    })
     towers.start()
     const [owed, idle] = await Promise.all([Obligations.all(directory.store), Payments.idle(directory.store)])
     engine.do((tx) => {
@@ -183,6 +186,7 @@ export class Node {
   async #open(wish: OpenWish): Promise<Result<ChannelId>> {
     const { book, channels, engine, openings, watch } = this.parts
     const known = book.opened(engine, wish.key)
+    if (typeof known === 'string') return refuse(known)
     const channel = known === undefined ? undefined : channels.get(known)
     if (channel !== undefined) {
       return channel.state.phase === 'funding' ? refuse('unavailable', 'not on the ledger yet') : ok(channel.id)

@@ -1,9 +1,5 @@
-/**
- * Drives openings (L5): wallet, proofs, policy and storage around the pure negotiation. An attempt that uses the wallet
- * holds it until the ledger has decided or the half that was given away is void, so that no other transaction of ours
- * makes it stale and no half lingers.
- */
-import type { Amount } from '../base/amount.js'
+/** Drives openings (L5): wallet, proofs, policy and storage around the pure negotiation. */
+import { type Amount, plus } from '../base/amount.js'
 import { bytesToHex, equalBytes } from '../base/bytes.js'
 import type { ErrorCode } from '../base/errors.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
@@ -13,9 +9,9 @@ import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
 import { type Result, refuse } from '../base/result.js'
 import { type OpeningEnv, type OpenRequest, receiveOpening, requestOpening } from '../channel/opening.js'
 import type { ChannelLimits } from '../channel/types.js'
-import type { Wallet } from '../wallet/wallet.js'
+import type { Balance, Wallet } from '../wallet/wallet.js'
 import type { Entropy, Logger } from '../wire/environment.js'
-import { Attempt, type AttemptParts } from './attempt.js'
+import { Attempt, type AttemptParts, shareCode } from './attempt.js'
 
 /** R7: what this node grants to whoever opens a channel toward it. */
 export interface OpenPolicy {
@@ -51,6 +47,11 @@ export interface OpenWish {
 const ATTEMPTS_MAX = 256
 /** Ledger seconds for which an opening may still be accepted. */
 const VALID_S = 600
+/** Attempts at one opening while other transactions of the account come first: each failure is the success of another. */
+const TRIES_MAX = 64
+
+const totalOf = ({ available, pendingOpen, pendingFrozen }: Balance): Amount =>
+  plus(available, pendingOpen, pendingFrozen)
 
 export class Openings {
   readonly #attempts = new Map<string, Attempt>()
@@ -61,31 +62,37 @@ export class Openings {
   constructor(private readonly options: OpeningsOptions) {}
 
   /** Resolves once the ledger has the channel, or nothing of it happened. */
-  open(wish: OpenWish): Promise<Result<ChannelId>> {
+  async open(wish: OpenWish): Promise<Result<ChannelId>> {
+    for (let tries = 1; ; tries++) {
+      const outcome = await this.#try(wish)
+      if (outcome.ok || outcome.error.code !== 'bad_nonce' || tries === TRIES_MAX) return outcome
+    }
+  }
+
+  async #try(wish: OpenWish): Promise<Result<ChannelId>> {
     const { wallet, chain, env, limits, isConnected } = this.options
-    return wallet.exclusive(async () => {
-      if (this.#closed) return refuse('unavailable', 'stopping')
-      if (!isConnected(wish.peer)) return refuse('channel_offline')
-      const { value: peer } = await chain.account(wish.peer)
-      if (peer === undefined) return refuse('unknown_account')
-      const spendable = await wallet.spendable(wish.deposit)
-      if (!spendable.ok) return spendable
-      const { deposit, share, window } = wish
-      const request: OpenRequest = {
-        peer: { account: peer.account, n: peer.n },
-        attempt: new Uint8Array(this.options.entropy(32)),
-        nonce: spendable.value.view.nonce,
-        validUntil: env().view.time + VALID_S,
-        window,
-        deposit,
-        share,
-        limits,
-      }
-      const attempt = this.#begin(request.attempt, peer, wish.key)
-      attempt.funds = spendable.value
-      attempt.take(requestOpening(request, env()))
-      return this.#finish(attempt)
-    })
+    if (this.#closed) return refuse('unavailable', 'stopping')
+    if (!isConnected(wish.peer)) return refuse('channel_offline')
+    const { value: peer } = await chain.account(wish.peer)
+    if (peer === undefined) return refuse('unknown_account')
+    // Rolls over where that is needed; the deposit itself is taken when it is proven.
+    const spendable = await wallet.exclusive(() => wallet.spendable(wish.deposit))
+    if (!spendable.ok) return spendable
+    if (this.#closed) return refuse('unavailable', 'stopping')
+    const { deposit, share, window } = wish
+    const request: OpenRequest = {
+      peer: { account: peer.account, n: peer.n },
+      attempt: new Uint8Array(this.options.entropy(32)),
+      nonce: spendable.value.view.nonce,
+      validUntil: env().view.time + VALID_S,
+      window,
+      deposit,
+      share,
+      limits,
+    }
+    const attempt = this.#begin(request.attempt, peer, wish.key)
+    attempt.take(requestOpening(request, env()))
+    return this.#finish(attempt)
   }
 
   receive(from: AccountId, message: OpeningMessage): void {
@@ -121,7 +128,9 @@ export class Openings {
 
   async #answerOne(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
     const peer = idText(from)
-    const live = [...this.#attempts.values()].some((attempt) => equalBytes(attempt.peer.account, from))
+    const live = [...this.#attempts.values()].some(
+      (attempt) => !attempt.ended && equalBytes(attempt.peer.account, from),
+    )
     const full = this.#attempts.size + this.#asking.size >= ATTEMPTS_MAX
     if (this.#closed || live || full || this.#asking.has(peer)) return this.#deny(from, body.attempt, 'busy')
     this.#asking.add(peer)
@@ -144,7 +153,7 @@ export class Openings {
     return book.unfunded(from) < LIMITS.openings_unfunded ? undefined : 'busy'
   }
 
-  /** The peer's part: policy first, then the wallet where a share is asked for. */
+  /** The peer's part: policy first, then what the account holds where a share is asked for. */
   async #answer(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
     const { chain, env, wallet, limits } = this.options
     const name = bytesToHex(body.attempt)
@@ -154,27 +163,15 @@ export class Openings {
     const attempt = this.#begin(body.attempt, peer)
     attempt.take(receiveOpening(body, { account: peer.account, n: peer.n }, env()))
     const refusal = this.#refusal(from, body)
-    if (refusal !== undefined) attempt.input({ type: 'openDenied', code: refusal })
     const salt = new Uint8Array(this.options.entropy(32))
-    if (body.share === 0n || refusal !== undefined) {
-      attempt.input({ type: 'openAllowed', limits, salt })
-      await this.#finish(attempt)
-      return
+    if (refusal !== undefined) attempt.input({ type: 'openDenied', code: refusal })
+    else if (body.share > 0n) {
+      const balance = await wallet.balance()
+      if (!balance.ok) attempt.input({ type: 'openDenied', code: shareCode(balance.error.code) })
+      else if (totalOf(balance.value) < body.share) attempt.input({ type: 'openDenied', code: 'no_capacity' })
     }
-    await wallet.exclusive(async () => {
-      if (attempt.ended) return
-      const spendable = await wallet.spendable(body.share)
-      if (spendable.ok) attempt.funds = spendable.value
-      attempt.input(
-        spendable.ok
-          ? { type: 'openAllowed', limits, salt }
-          : { type: 'openDenied', code: spendable.error.code === 'insufficient_funds' ? 'no_capacity' : 'unavailable' },
-      )
-      const outcome = await this.#finish(attempt)
-      // L5: staleness only refuses: moving `available` on takes back a half that the ledger has not seen.
-      if (!outcome.ok && attempt.gaveHalf && !this.#closed) await wallet.voidHalf()
-    })
-    this.#attempts.delete(name) // also where it ended before the wallet was free
+    attempt.input({ type: 'openAllowed', limits, salt })
+    await this.#finish(attempt)
   }
 
   #begin(name: Uint8Array, peer: AccountView, key?: string): Attempt {

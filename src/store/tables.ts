@@ -34,7 +34,7 @@ export const TABLES = {
   node: 14,
   /** channel, lock → the payment or obligation that offered it. */
   offered: 15,
-  /** channel → ledger time until which its opening may still be accepted. */
+  /** channel → ledger time until which its opening may still be accepted, and the key that asked for it. */
   funding: 16,
   /** A tower's: channel, side of the client → newest state and secrets (T1). */
   watched: 17,
