@@ -135,11 +135,12 @@ export class Openings {
     if (this.#closed || live || full || this.#asking.has(peer)) return this.#deny(from, body.attempt, 'busy')
     this.#asking.add(peer)
     try {
-      await this.#answer(from, body)
+      // From its attempt on a peer is judged by that: one that has ended makes room for the next at once.
+      const { value: account } = await this.options.chain.account(from).finally(() => this.#asking.delete(peer))
+      if (account === undefined) this.#deny(from, body.attempt, 'unknown_account')
+      else await this.#answer(account, body)
     } catch (error) {
       this.#failed(error)
-    } finally {
-      this.#asking.delete(peer)
     }
   }
 
@@ -154,15 +155,13 @@ export class Openings {
   }
 
   /** The peer's part: policy first, then what the account holds where a share is asked for. */
-  async #answer(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
-    const { chain, env, wallet, limits } = this.options
+  async #answer(peer: AccountView, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
+    const { env, wallet, limits } = this.options
     const name = bytesToHex(body.attempt)
-    const { value: peer } = await chain.account(from)
-    if (peer === undefined) return this.#deny(from, body.attempt, 'unknown_account')
     if (this.#closed || this.#attempts.has(name)) return
     const attempt = this.#begin(body.attempt, peer)
     attempt.take(receiveOpening(body, { account: peer.account, n: peer.n }, env()))
-    const refusal = this.#refusal(from, body)
+    const refusal = this.#refusal(peer.account, body)
     const salt = new Uint8Array(this.options.entropy(32))
     if (refusal !== undefined) attempt.input({ type: 'openDenied', code: refusal })
     else if (body.share > 0n) {
