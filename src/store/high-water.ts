@@ -32,6 +32,24 @@ export interface HighWaterOptions {
   readonly onFatal?: OnFatal
 }
 
+/** Where the marks are kept: a file, or a simulated disk. */
+export interface HighWaterFile {
+  /** Into the page cache: cheaper than a turn through the thread pool. @returns how many bytes were taken. */
+  write(bytes: Uint8Array, offset: number): number
+  /** What was written is durable. */
+  datasync(): Promise<void>
+  /** And its length. */
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+const fileOf = (handle: FileHandle): HighWaterFile => ({
+  write: (bytes, offset) => writeSync(handle.fd, bytes, 0, bytes.length, offset),
+  datasync: () => handle.datasync(),
+  sync: () => handle.sync(),
+  close: () => handle.close(),
+})
+
 /** What stands at one position. `written` is of the last slot submitted, durable or on its way. */
 interface Place {
   readonly position: number
@@ -55,7 +73,7 @@ export async function createHighWater(path: string, options: HighWaterOptions = 
   const id = new Uint8Array(randomBytes(FILE_ID_BYTES))
   try {
     await writeFileAtomic(path, header(id))
-    return ok(new HighWater(await open(path, 'r+'), id, options, new Uint8Array(0)))
+    return ok(new HighWater(fileOf(await open(path, 'r+')), id, options, new Uint8Array(0)))
   } catch (error) {
     return refuse('store_failed', causeOf(error))
   }
@@ -68,7 +86,7 @@ export async function openHighWater(path: string, options: HighWaterOptions = {}
     const bytes = new Uint8Array(await readFile(path))
     const id = bytes.slice(MAGIC.length, MAGIC.length + FILE_ID_BYTES)
     if (!equalBytes(header(id), bytes.subarray(0, PAGE_BYTES))) return refuse('high_water_corrupt', path)
-    return ok(new HighWater(await open(path, 'r+'), id, options, bytes.subarray(PAGE_BYTES)))
+    return ok(new HighWater(fileOf(await open(path, 'r+')), id, options, bytes.subarray(PAGE_BYTES)))
   } catch (error) {
     return refuse('store_failed', causeOf(error))
   }
@@ -90,9 +108,9 @@ export class HighWater {
   #torn = 0
   #damaged = 0
 
-  /** @internal Through createHighWater and openHighWater only. */
+  /** @internal Through createHighWater, openHighWater or a simulated disk only. `pages`: what follows the header. */
   constructor(
-    private readonly handle: FileHandle,
+    private readonly file: HighWaterFile,
     private readonly id: Uint8Array,
     { onFatal = endProcess }: HighWaterOptions,
     pages: Uint8Array,
@@ -157,7 +175,7 @@ export class HighWater {
 
   async close(): Promise<void> {
     await this.#commits.close()
-    await this.handle.close()
+    await this.file.close()
   }
 
   #read(position: number, pages: Uint8Array): void {
@@ -194,19 +212,19 @@ export class HighWater {
       place.sequence += 1
       this.#write(encodeSlot(this.id, place.position, place), slotOffset(place.position, place.sequence))
     }
-    await this.handle.datasync()
+    await this.file.datasync()
   }
 
   /** Written zeros, not a hole: a later datasync then has no metadata of the file to carry. */
   async #grow(): Promise<void> {
     this.#write(new Uint8Array(GROWTH_PAGES * PAGE_BYTES), PAGE_BYTES * (1 + this.#pages))
-    await this.handle.sync()
+    await this.file.sync()
     this.#pages += GROWTH_PAGES
   }
 
-  /** Into the page cache: cheaper than a turn through the thread pool. A full disk may take a part without an error. */
+  /** A full disk may take a part without an error. */
   #write(bytes: Uint8Array, offset: number): void {
-    const written = writeSync(this.handle.fd, bytes, 0, bytes.length, offset)
+    const written = this.file.write(bytes, offset)
     if (written !== bytes.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' })
   }
 }

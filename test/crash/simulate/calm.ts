@@ -1,0 +1,98 @@
+/** The end of a run: faults stop, and whatever was begun must end; then all channels close and the money is counted. */
+import { idText } from '../../../src/base/ids.js'
+import { NAMES } from './base.js'
+import type { World } from './world.js'
+
+/** Longer than any lock and any dispute, in ledger seconds. */
+const PATIENCE_S = 12_000
+const SLICE_S = 60
+
+/** Messages and answers go on until nothing moves. */
+async function rest(world: World): Promise<void> {
+  for (;;) {
+    await world.settle()
+    const name = world.network.deliver()
+    if (name === undefined) {
+      if (world.ledger.waiting === 0 && world.schedule.ready === 0) return
+      world.ledger.propose()
+      continue
+    }
+    if (name !== 'end') {
+      world.steps += 1
+      world.count('deliver')
+    }
+  }
+}
+
+function moving(world: World): string | undefined {
+  const pending = world.payments.pending
+  if (pending > 0) return `${pending} payments pend`
+  for (const host of world.list) {
+    if (world.oracle.dishonest.has(host.name as never)) continue
+    for (const { state, text } of host.channels()) {
+      const { phase, current, link } = state
+      if (phase === 'closed' || phase === 'funding') continue
+      if (current.content.locks.length > 0) return `${host.name} has locks in ${text} (${phase})`
+      if (phase !== 'open') return `${host.name}: ${text} is ${phase}`
+      if (link !== 'live') return `${host.name}: ${text} is ${link}`
+    }
+  }
+  return undefined
+}
+
+async function until(world: World, clause: string, still: () => string | undefined): Promise<void> {
+  await rest(world)
+  world.check()
+  for (let passed = 0; still() !== undefined; passed += SLICE_S) {
+    if (passed > PATIENCE_S) world.oracle.break(clause, `stuck: ${still()}`)
+    world.check()
+    await world.pass(SLICE_S)
+    await rest(world)
+    world.check()
+  }
+}
+
+/** @throws Violation */
+export async function calm(world: World): Promise<void> {
+  for (const host of world.list) {
+    if (!host.up) host.life?.end()
+  }
+  world.heal()
+  await until(world, 'R5', () => moving(world))
+  await world.payments.agree()
+  world.check()
+  for (const name of NAMES) {
+    for (const id of world.channelIds(name)) world.hosts[name].node?.closeChannel(id).catch(() => undefined)
+  }
+  await until(world, 'C10', () => open(world))
+  await totals(world)
+  world.check()
+}
+
+function open(world: World): string | undefined {
+  for (const name of NAMES) {
+    if (world.oracle.dishonest.has(name)) continue
+    for (const { text, state } of world.hosts[name].channels()) {
+      if (state.phase !== 'closed' && state.phase !== 'funding') return `${name}: ${text} is ${state.phase}`
+    }
+  }
+  return undefined
+}
+
+/** R3, R5: every honest side has what its own books say, to the unit: nobody gains or loses but by a payment or a fee. */
+async function totals(world: World): Promise<void> {
+  const { oracle, payments } = world
+  for (const book of oracle.funded()) {
+    const honest = book.owners.every((owner) => !oracle.dishonest.has(owner))
+    if (honest && book.paid === undefined) oracle.break('C10', `${idText(book.id)} was not paid out`)
+  }
+  for (const name of NAMES) {
+    if (oracle.dishonest.has(name) || oracle.restored.has(name)) continue
+    const expected = oracle.deposited(name) + (await payments.gains(name))
+    const has = oracle.wealth(name)
+    const wronged = oracle.dishonest.size + oracle.restored.size > 0 // a punished peer leaves more
+    if (has < expected || (has > expected && !wronged)) {
+      oracle.break('R3', `${name} has ${has}, its books say ${expected}`)
+    }
+  }
+}

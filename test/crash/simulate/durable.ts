@@ -1,0 +1,43 @@
+/** What of a channel a power cut at this moment would leave on a disk. */
+import type { ChannelId } from '../../../src/base/ids.js'
+import type { Channel } from '../../../src/channel/types.js'
+import { decodeTerms } from '../../../src/channel/terms.js'
+import type { Terms } from '../../../src/channel/types.js'
+import { readChannelRow } from '../../../src/node/live-channel.js'
+import { decodeSlot, type Mark, SLOT_BYTES, slotOffset } from '../../../src/store/high-water-slot.js'
+import { tableKey } from '../../../src/store/tables.js'
+import { equalBytes } from '../../../src/base/bytes.js'
+import { type Disk, type Image, keyText } from './disk.js'
+import { FILE_ID } from './store.js'
+
+const read = new WeakMap<Uint8Array, Channel>()
+
+/** Undefined where the disk knows no such channel. */
+export function durableChannel({ rows }: Pick<Image, 'rows'>, id: ChannelId): Channel | undefined {
+  const row = rows.get(keyText(tableKey('channel', id)))
+  if (row === undefined) return undefined
+  const known = read.get(row) ?? readChannelRow(row).state
+  read.set(row, known)
+  return known
+}
+
+export function durableTerms({ rows }: Pick<Image, 'rows'>, id: ChannelId): Terms | undefined {
+  const row = rows.get(keyText(tableKey('terms', id)))
+  const terms = row === undefined ? undefined : decodeTerms(row)
+  return terms?.ok === true ? terms.value : undefined
+}
+
+/** The newest whole slot of the channel. */
+export function durableMark({ marks }: Pick<Disk, 'marks'>, id: ChannelId): Mark | undefined {
+  let best: { readonly sequence: number; readonly mark: Mark } | undefined
+  for (let position = 0; slotOffset(position, 1) + SLOT_BYTES <= marks.length && position < 16; position++) {
+    for (const parity of [0, 1]) {
+      const at = slotOffset(position, parity)
+      const slot = decodeSlot(FILE_ID, position, marks.subarray(at, at + SLOT_BYTES))
+      if (typeof slot === 'string' || slot.channel === undefined || !equalBytes(slot.channel, id)) continue
+      if (best === undefined || slot.sequence > best.sequence) best = slot
+    }
+  }
+  return best?.mark
+}
+

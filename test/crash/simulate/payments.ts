@@ -1,0 +1,131 @@
+/** Payments as their callers see them: each ends once, the same on both sides, whatever happens between (R5). */
+import type { Amount } from '../../../src/base/amount.js'
+import type { NumberedEvent } from '../../../src/node/event-log.js'
+import type { Name } from './base.js'
+import type { Life } from './life.js'
+import type { World } from './world.js'
+
+interface Payment {
+  readonly key: string
+  readonly from: Name
+  readonly to: Name
+  readonly amount: bigint
+  /** The node said that it has it. */
+  accepted: boolean
+  /** Refused before it began. */
+  refused: boolean
+  readonly lives: readonly (Life | undefined)[]
+  status: 'pending' | 'succeeded' | 'failed'
+  fee: bigint
+}
+
+const EXPIRES_S = 10_000
+
+export class PaymentBook {
+  readonly all: Payment[] = []
+  #open: Payment[] = []
+  #count = 0
+
+  constructor(private readonly world: World) {}
+
+  get pending(): number {
+    return this.#open.length
+  }
+
+  /** Invoice at the payee, payment at the payer; a crash of either on the way leaves it at that. */
+  start(from: Name, to: Name, amount: bigint): void {
+    const { hosts } = this.world
+    const [payer, payee] = [hosts[from].node, hosts[to].node]
+    if (payer === undefined || payee === undefined || !hosts[from].up || !hosts[to].up) return
+    const key = `pay ${this.#count++}`
+    const lives = [hosts[from].life, hosts[to].life]
+    const begun = { accepted: false, refused: false, status: 'pending' as const, fee: 0n }
+    const payment: Payment = { key, from, to, amount, lives, ...begun }
+    this.all.push(payment)
+    this.#open.push(payment)
+    const wish = { amount: amount as Amount, reference: key, expiresIn: EXPIRES_S }
+    const run = async (): Promise<void> => {
+      const invoice = await payee.issueInvoice(key, wish)
+      const started = invoice.ok ? await payer.pay(key, invoice.value.text, (amount + 1_000n) as Amount) : invoice
+      if (started.ok) payment.accepted = true
+      else payment.refused = true
+    }
+    run().catch((error: unknown) => {
+      if (lives.some((life) => life?.alive === false)) return
+      this.world.unhandled.push(`pay: ${error instanceof Error ? error.message : 'unknown'}`)
+    })
+  }
+
+  /** Looks at every payment that has not ended. */
+  check(): void {
+    const { hosts, oracle } = this.world
+    this.#open = this.#open.filter((payment) => {
+      if (payment.refused) return false
+      const host = hosts[payment.from]
+      if (!host.up || host.node === undefined) return true
+      const view = host.node.payment(payment.key)
+      if (view === undefined) {
+        const forgotten = payment.accepted && !oracle.restored.has(payment.from)
+        if (forgotten) oracle.break('R5', `${payment.from} has forgotten ${payment.key}`)
+        // Its caller's process, or the payee's, ended before it had begun.
+        return !payment.accepted && payment.lives.every((life) => life?.alive === true)
+      }
+      if (view.status === 'pending') return true
+      payment.status = view.status
+      payment.fee = view.fee ?? 0n
+      this.world.count(`payment.${view.code ?? view.status}`)
+      return false
+    })
+  }
+
+  /** Once all is calm: what was told stays told, and both sides agree. */
+  async agree(): Promise<void> {
+    const { hosts, oracle } = this.world
+    const paidTo = new Map<Name, Set<string>>()
+    for (const payment of this.all) {
+      if (payment.refused || oracle.dishonest.has(payment.from) || oracle.dishonest.has(payment.to)) continue
+      if (oracle.restored.has(payment.from) || oracle.restored.has(payment.to)) continue
+      const view = hosts[payment.from].node?.payment(payment.key)
+      if (view === undefined) {
+        if (payment.accepted) oracle.break('R5', `${payment.key} was forgotten`)
+        continue
+      }
+      if (view.status === 'pending') oracle.break('R5', `${payment.key} is pending for ever`)
+      if (payment.status !== 'pending' && view.status !== payment.status) {
+        oracle.break('R5', `${payment.key} ended ${payment.status}, then ${view.status}`)
+      }
+      const received = paidTo.get(payment.to) ?? (await this.#received(payment.to))
+      paidTo.set(payment.to, received)
+      if (received.has(payment.key) !== (view.status === 'succeeded')) {
+        oracle.break('R5', `${payment.key} is ${view.status}, its payee ${received.has(payment.key) ? 'has' : 'lacks'} it`)
+      }
+    }
+  }
+
+  /** What the node's own log says that it has gained since its deposits: payments, fees, and less what it paid. */
+  async gains(name: Name): Promise<bigint> {
+    let total = 0n
+    for (const event of await this.#log(name)) {
+      if (event.type === 'invoice.paid' || event.type === 'pay.received') total += event.amount
+      if (event.type === 'pay.sent') total -= event.amount
+      if (event.type === 'payment.succeeded') total -= event.amount + event.fee
+      if (event.type === 'forward.claimed') total += event.fee
+    }
+    return total
+  }
+
+  async #log(name: Name): Promise<readonly NumberedEvent[]> {
+    return (await this.world.hosts[name].node?.events.page(0, 100_000)) ?? []
+  }
+
+  /** References of invoices that were paid, by the payee's own log; twice is a defect. */
+  async #received(name: Name): Promise<Set<string>> {
+    const paid = new Set<string>()
+    for (const event of await this.#log(name)) {
+      if (event.type !== 'invoice.paid') continue
+      if (paid.has(event.reference)) this.world.oracle.break('R1', `${event.reference} was paid twice`)
+      paid.add(event.reference)
+    }
+    return paid
+  }
+}
