@@ -3,9 +3,9 @@ import type { Amount } from '../../../src/base/amount.js'
 import { equalBytes } from '../../../src/base/bytes.js'
 import { curve, type Signature } from '../../../src/base/curve/index.js'
 import type { ChannelId, LedgerId } from '../../../src/base/ids.js'
+import type { Result } from '../../../src/base/result.js'
 import { type TransactionOf, transactionDigest } from '../../../src/base/transaction.js'
 import { channelKeys } from '../../../src/channel/keys.js'
-import type { Result } from '../../../src/base/result.js'
 import { MARGIN_S, NAMES, type Name } from './base.js'
 import type { Fault, Image } from './disk.js'
 import { durableChannel, durableTerms } from './durable.js'
@@ -28,11 +28,17 @@ const FAULTS: readonly Fault[] = ['full', 'refused', 'unsynced']
 const PENDING_MAX = 6
 
 function pay(world: World, { a, b }: Instruction): string {
-  const [from, to] = ROUTES[a % ROUTES.length]!
   if (world.payments.pending >= PENDING_MAX) return 'wait'
+  // Mostly where it can succeed; a refusal on the way is a case too.
+  const able = ROUTES.filter((route) => route.every((name) => name === 'hub' || isReady(world.hosts[name])))
+  const routes = able.length === 0 || b % 16 === 0 ? ROUTES : able
+  const [from, to] = routes[a % routes.length]!
   world.payments.start(from, to, BigInt(1 + b * 40))
   return 'pay'
 }
+
+const isReady = (host: Host): boolean =>
+  host.channels().some(({ state }) => state.link === 'live' && state.phase === 'open')
 
 /** Nothing on its way: a payment begins, so that something is. */
 async function deliver(world: World, instruction: Instruction): Promise<string> {
@@ -70,7 +76,7 @@ function block(world: World, { a, b }: Instruction): string {
   if (blocked.has(pair)) return 'wait'
   blocked.add(pair)
   world.network.cut(pair)
-  world.later(2 + (b % 40), () => blocked.delete(pair))
+  world.later(2 + (b % 8 === 0 ? 60 : b % 10), () => blocked.delete(pair))
   return 'away'
 }
 
@@ -79,7 +85,7 @@ function stall(world: World, { a, b }: Instruction): string {
   const { stalled } = world.network
   if (stalled.has(pair)) return 'wait'
   stalled.add(pair)
-  world.later(2 + (b % 60), () => stalled.delete(pair))
+  world.later(2 + (b % 8 === 0 ? 60 : b % 20), () => stalled.delete(pair))
   return 'hold'
 }
 
@@ -128,7 +134,12 @@ function copy(world: World): string {
 }
 
 /** A co-signed state of a copy, under the poster's own key: what a saved disk lets its owner publish. */
-export function exitFrom(host: Host, image: Image, id: ChannelId, ledger: LedgerId): TransactionOf<'exit'> | undefined {
+export function exitFrom(
+  host: Host,
+  image: Pick<Image, 'rows'>,
+  id: ChannelId,
+  ledger: LedgerId,
+): TransactionOf<'exit'> | undefined {
   const state = durableChannel(image, id)
   const terms = durableTerms(image, id)
   if (state === undefined || terms === undefined || state.phase === 'funding') return undefined
@@ -146,9 +157,13 @@ export function exitFrom(host: Host, image: Image, id: ChannelId, ledger: Ledger
 }
 
 function exitOld(world: World): string {
+  const host = world.hosts.mallory
   const id = world.random.pick(world.channelIds('mallory'))
-  const image = world.random.pick(world.copies)
-  const exit = id && image && exitFrom(world.hosts.mallory, image, id, world.ledger.ledger)
+  if (id === undefined) return 'wait'
+  const versionIn = (image: Pick<Image, 'rows'>): number => durableChannel(image, id)?.current.content.version ?? -1
+  const now = versionIn(host.disk)
+  const image = world.random.pick(world.copies.filter((each) => versionIn(each) >= 0 && versionIn(each) < now))
+  const exit = image && exitFrom(host, image, id, world.ledger.ledger)
   if (exit === undefined) return 'wait'
   world.oracle.dishonest.add('mallory')
   world.ledger.post(exit)
@@ -164,7 +179,7 @@ export const ACTIONS: Readonly<Record<ActionName, Action>> = {
   pay,
   payDirect,
   async pass(world, { b }) {
-    await world.pass(1 + (b % 40))
+    await world.pass(b % 16 === 0 ? 60 : 1 + (b % 5))
     return 'pass'
   },
   cut: (world) => (world.network.cut() ? 'cut' : 'wait'),

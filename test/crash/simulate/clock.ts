@@ -77,7 +77,10 @@ export class Schedule {
       this.#timers = this.#timers.filter(({ off, life }) => !off && life?.alive !== false)
       let due: Timer | undefined
       for (const timer of this.#timers) {
-        if (timer.at <= end && (due === undefined || timer.at < due.at || (timer.at === due.at && timer.order < due.order)))
+        if (
+          timer.at <= end &&
+          (due === undefined || timer.at < due.at || (timer.at === due.at && timer.order < due.order))
+        )
           due = timer
       }
       if (due === undefined) break

@@ -1,12 +1,12 @@
 /** What of a channel a power cut at this moment would leave on a disk. */
+
+import { equalBytes } from '../../../src/base/bytes.js'
 import type { ChannelId } from '../../../src/base/ids.js'
-import type { Channel } from '../../../src/channel/types.js'
 import { decodeTerms } from '../../../src/channel/terms.js'
-import type { Terms } from '../../../src/channel/types.js'
+import type { Channel, Terms } from '../../../src/channel/types.js'
 import { readChannelRow } from '../../../src/node/live-channel.js'
 import { decodeSlot, type Mark, SLOT_BYTES, slotOffset } from '../../../src/store/high-water-slot.js'
 import { tableKey } from '../../../src/store/tables.js'
-import { equalBytes } from '../../../src/base/bytes.js'
 import { type Disk, type Image, keyText } from './disk.js'
 import { FILE_ID } from './store.js'
 
@@ -40,4 +40,3 @@ export function durableMark({ marks }: Pick<Disk, 'marks'>, id: ChannelId): Mark
   }
   return best?.mark
 }
-

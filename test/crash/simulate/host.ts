@@ -116,5 +116,4 @@ export class Host {
     const started = await node.start()
     if (!started.ok) throw new Error(`${started.error.code} ${started.error.detail ?? ''}`)
   }
-
 }

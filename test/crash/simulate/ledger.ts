@@ -196,7 +196,8 @@ export class SimulatedLedger {
     const listener: Listener = { life, height: -1, waking: [] }
     this.#listeners.set(life, listener)
     this.#announce(listener)
-    const answer = <T>(value: () => T): Promise<View<T>> => this.#call(life, () => ({ ...this.#time(), value: value() }))
+    const answer = <T>(value: () => T): Promise<View<T>> =>
+      this.#call(life, () => ({ ...this.#time(), value: value() }))
     return {
       genesis: this.genesis,
       ledger: this.ledger,

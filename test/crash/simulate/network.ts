@@ -87,6 +87,10 @@ export class Network {
       failure: () => undefined,
       list: () => [],
       send: (peer, message) => this.#send(port, peer, message),
+      cut: (peer) => {
+        const end = port.ends.get(idText(peer))
+        if (end !== undefined) for (const side of [end, end.other]) this.#cut(side)
+      },
       close: async () => {
         port.waiters.close()
         this.gone(port.name)

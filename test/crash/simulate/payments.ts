@@ -1,7 +1,10 @@
 /** Payments as their callers see them: each ends once, the same on both sides, whatever happens between (R5). */
 import type { Amount } from '../../../src/base/amount.js'
+import { utf8 } from '../../../src/base/bytes.js'
 import type { NumberedEvent } from '../../../src/node/event-log.js'
+import { tableKey } from '../../../src/store/tables.js'
 import type { Name } from './base.js'
+import { keyText } from './disk.js'
 import type { Life } from './life.js'
 import type { World } from './world.js'
 
@@ -17,6 +20,8 @@ interface Payment {
   readonly lives: readonly (Life | undefined)[]
   status: 'pending' | 'succeeded' | 'failed'
   fee: bigint
+  /** Its row when it was last looked at. */
+  seen: Uint8Array | undefined
 }
 
 const EXPIRES_S = 10_000
@@ -39,7 +44,7 @@ export class PaymentBook {
     if (payer === undefined || payee === undefined || !hosts[from].up || !hosts[to].up) return
     const key = `pay ${this.#count++}`
     const lives = [hosts[from].life, hosts[to].life]
-    const begun = { accepted: false, refused: false, status: 'pending' as const, fee: 0n }
+    const begun = { accepted: false, refused: false, status: 'pending' as const, fee: 0n, seen: undefined }
     const payment: Payment = { key, from, to, amount, lives, ...begun }
     this.all.push(payment)
     this.#open.push(payment)
@@ -63,6 +68,9 @@ export class PaymentBook {
       if (payment.refused) return false
       const host = hosts[payment.from]
       if (!host.up || host.node === undefined) return true
+      const row = host.disk.rows.get(keyText(tableKey('payment', utf8(payment.key))))
+      if (row !== undefined && row === payment.seen) return true
+      payment.seen = row
       const view = host.node.payment(payment.key)
       if (view === undefined) {
         const forgotten = payment.accepted && !oracle.restored.has(payment.from)
@@ -97,7 +105,10 @@ export class PaymentBook {
       const received = paidTo.get(payment.to) ?? (await this.#received(payment.to))
       paidTo.set(payment.to, received)
       if (received.has(payment.key) !== (view.status === 'succeeded')) {
-        oracle.break('R5', `${payment.key} is ${view.status}, its payee ${received.has(payment.key) ? 'has' : 'lacks'} it`)
+        oracle.break(
+          'R5',
+          `${payment.key} is ${view.status}, its payee ${received.has(payment.key) ? 'has' : 'lacks'} it`,
+        )
       }
     }
   }

@@ -36,7 +36,7 @@ const WEIGHTS = {
   /** Operator: close together. */
   close: 4,
   /** Operator: another channel where one has ended. */
-  open: 14,
+  open: 30,
   /** Mallory's files are copied, for later. */
   copy: 10,
   /** Mallory publishes an old state of hers. */

@@ -19,8 +19,8 @@ import {
 import type { KeyHandle, ProofPool } from '../../../src/privacy/pool.js'
 import type { ProofCheck, Statement, Witness } from '../../../src/privacy/statement.js'
 import { statementParts } from '../../../src/privacy/transcript.js'
-import { never } from './disk.js'
 import type { Schedule } from './clock.js'
+import { never } from './disk.js'
 import type { Life } from './life.js'
 
 const RANDOMIZERS = 16n

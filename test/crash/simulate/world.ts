@@ -90,16 +90,20 @@ export class World implements Site {
   }
 
   /** One instruction, then some of what it set off: mostly all of it, sometimes little. */
-  async step(instruction: Instruction, act: (world: World, instruction: Instruction) => Promise<string>): Promise<void> {
+  async step(
+    instruction: Instruction,
+    act: (world: World, instruction: Instruction) => Promise<string>,
+  ): Promise<void> {
     this.random.reseed(instruction.seed)
     this.steps += 1
     this.count(await act(this, instruction))
     for (const thing of this.healing) thing.left -= 1
     for (const { left, heal } of this.healing) if (left === 0) heal()
-    for (const host of this.list) if (!host.up && this.random.oneIn(12)) host.start()
+    for (const host of this.list) if (!host.up && this.random.oneIn(5)) host.start()
     if (this.ledger.waiting > 0 && this.random.oneIn(5)) this.ledger.propose()
     this.network.connect()
-    if (this.random.oneIn(3)) for (let left = this.random.below(6); left > 0; left--) await this.schedule.runOne(this.random)
+    if (this.random.oneIn(3))
+      for (let left = this.random.below(6); left > 0; left--) await this.schedule.runOne(this.random)
     else await this.settle()
     if (this.random.oneIn(4)) await this.schedule.advance(250)
     this.check()
