@@ -62,7 +62,7 @@ export class Oracle {
 
   constructor(private readonly world: Watched) {}
 
-  break(clause: string, what: string): void {
+  break(clause: string, what: string): undefined {
     this.first ??= new Violation(clause, what)
   }
 
@@ -209,7 +209,7 @@ export class Oracle {
 
   // ---- the ledger
 
-  accepted({ transaction: tx, time }: LedgerEvent): void {
+  accepted({ transaction: tx, time }: LedgerEvent): undefined {
     if (!('channel' in tx)) return
     const book = this.#book(tx.channel as ChannelId)
     if (book === undefined) return
@@ -260,7 +260,7 @@ export class Oracle {
   }
 
   /** C12: what an honest side is paid is at least what it irrevocably had. */
-  #paid(book: Book, paid: readonly [bigint, bigint], time: number): void {
+  #paid(book: Book, paid: readonly [bigint, bigint], time: number): undefined {
     if (book.paid !== undefined) return this.break('L6', 'a channel is paid out twice')
     book.paid = paid
     const pool = book.terms.deposits[0] + book.terms.deposits[1]
