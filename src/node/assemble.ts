@@ -124,6 +124,8 @@ const surround = (
     channels: channels(),
     workerDesk,
     logger,
+    timers,
+    stopping: () => engine.closed,
     broken: (channel, clause) => engine.do((tx) => late.conversation.broken(tx, channel, clause)),
     seen: (channel) => late.exits.seen(channel),
   })

@@ -100,6 +100,11 @@ export class Engine {
     this.#closed = true
   }
 
+  /** No work is taken any more. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
   readonly #tx: Tx = {
     get: (key) => this.get(key),
     put: (row) => this.#write(row),

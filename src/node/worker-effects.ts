@@ -1,7 +1,7 @@
 /** Effects that are computed off this thread; their answers come back as inputs. */
-import { unreachable } from '../base/errors.js'
+import { MeridianError, unreachable } from '../base/errors.js'
 import { idText } from '../base/ids.js'
-import type { Logger } from '../wire/environment.js'
+import type { Logger, Timers } from '../wire/environment.js'
 import type { Channels, WorkEffect } from './channels.js'
 import type { LiveChannel } from './live-channel.js'
 import type { WorkerDesk } from './worker-desk.js'
@@ -10,52 +10,77 @@ export interface WorkParts {
   readonly channels: Channels
   readonly workerDesk: WorkerDesk
   readonly logger: Logger
+  readonly timers: Timers
+  /** The node stops: nobody asks again. */
+  readonly stopping: () => boolean
   /** The channel takes no more rounds, and which clause says so. */
   readonly broken: (channel: LiveChannel, clause: string) => void
   /** Rounds run (again). */
   readonly seen: (channel: LiveChannel) => void
 }
 
-/** A worker that refuses (busy, closing) is asked again: by the channel's next connection, or as the ledger goes on. */
+const RETRY_MS = 250
+const RETRY_MS_MAX = 30_000
+
+/** A worker that refused (busy) or died is asked again with back-off; an answer that is no longer wanted is passed over. */
 export function runWork(
-  { channels, workerDesk, logger, broken, seen }: WorkParts,
+  { channels, workerDesk, logger, timers, stopping, broken, seen }: WorkParts,
   channel: LiveChannel,
   effect: WorkEffect,
 ) {
-  const answered = <T>(answer: Promise<T>, input: (value: T) => Parameters<Channels['input']>[1]): void => {
-    answer.then(
+  const answered = <T>(
+    ask: () => Promise<T>,
+    input: (value: T) => Parameters<Channels['input']>[1],
+    wait = RETRY_MS,
+  ): void => {
+    ask().then(
       (value) => channels.input(channel, input(value)),
       (error: unknown) => {
         const name = error instanceof Error ? error.name : 'unknown'
         logger.warn('channel.work_failed', { channel: channel.text, work: effect.type, error: name })
+        const done = stopping() || channel.state.phase === 'closed'
+        if (done || !(error instanceof MeridianError)) return // a defect stays one however often it is asked
+        timers.after(wait, () => answered(ask, input, Math.min(2 * wait, RETRY_MS_MAX)))
       },
     )
   }
   switch (effect.type) {
     case 'prepareRandomizer': {
       const { version } = effect
-      answered(workerDesk.randomizer(channel.context.terms, version), (randomizer) => ({
-        type: 'randomizerReady',
-        version,
-        randomizer,
-      }))
+      answered(
+        () => workerDesk.randomizer(channel.context.terms, version),
+        (randomizer) => ({
+          type: 'randomizerReady',
+          version,
+          randomizer,
+        }),
+      )
       return
     }
     case 'proveClose':
-      answered(workerDesk.proveClose(channel, effect.terms), (proof) => ({ type: 'closeProved', proof }))
+      answered(
+        () => workerDesk.proveClose(channel, effect.terms),
+        (proof) => ({ type: 'closeProved', proof }),
+      )
       return
     case 'verifyClose': {
       const { validUntil } = effect.terms
-      answered(workerDesk.verifyClose(channel, effect.terms, effect.proof), (valid) => ({
-        type: 'closeVerified',
-        validUntil,
-        valid,
-      }))
+      answered(
+        () => workerDesk.verifyClose(channel, effect.terms, effect.proof),
+        (valid) => ({
+          type: 'closeVerified',
+          validUntil,
+          valid,
+        }),
+      )
       return
     }
     case 'proveSettle': {
       const standing = effect.terms.version
-      answered(workerDesk.proveSettle(channel, effect.terms), (proof) => ({ type: 'settleProved', standing, proof }))
+      answered(
+        () => workerDesk.proveSettle(channel, effect.terms),
+        (proof) => ({ type: 'settleProved', standing, proof }),
+      )
       return
     }
     case 'channelReady':

@@ -3,6 +3,8 @@ import t from 'tap'
 import { utf8 } from '../../src/base/bytes.js'
 import { curve } from '../../src/base/curve/index.js'
 import { prfScalar, sha256 } from '../../src/base/digest.js'
+import { MeridianError } from '../../src/base/errors.js'
+import { idText, parseChannelId } from '../../src/base/ids.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { Stranger } from './stranger.js'
 import { cents, until, Village, type Villager } from './village.js'
@@ -73,6 +75,25 @@ t.test('one account opens several channels at once: the second finds its nonce u
     bob.node.channels().map(({ balance }) => balance),
     [500n, 100n, 100n],
   )
+})
+
+t.test('work that the pool refused is asked again: a close goes on without another connection', async (t) => {
+  const [first] = bob.node.channels().filter(({ peer }) => peer === idText(hub.node.account))
+  const { prove, verify, randomizerOwn } = village.pool
+  let refusals = 0
+  const refusing =
+    <A extends unknown[], T>(job: (...input: A) => Promise<T>) =>
+    (...input: A): Promise<T> =>
+      ++refusals % 3 === 0 ? job(...input) : Promise.reject(new MeridianError('busy', 'proof pool'))
+  Object.assign(village.pool, {
+    prove: refusing(prove),
+    verify: refusing(verify),
+    randomizerOwn: refusing(randomizerOwn),
+  })
+  const id = must(parseChannelId(first!.channel))
+  t.match(await bob.node.closeChannel(id), { ok: true })
+  Object.assign(village.pool, { prove, verify, randomizerOwn })
+  t.ok(refusals >= 4)
 })
 
 /** Once bob has found the hub's half to hold, the hub's account moves on: only the ledger sees that it is stale. */
