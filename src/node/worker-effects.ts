@@ -23,27 +23,28 @@ const RETRY_MS = 250
 const RETRY_MS_MAX = 30_000
 
 /** A worker that refused (busy) or died is asked again with back-off; an answer that is no longer wanted is passed over. */
-export function runWork(
-  { channels, workerDesk, logger, timers, stopping, broken, seen }: WorkParts,
-  channel: LiveChannel,
-  effect: WorkEffect,
-) {
-  const answered = <T>(
+function asking({ channels, logger, timers, stopping }: WorkParts, channel: LiveChannel, work: WorkEffect['type']) {
+  return function answered<T>(
     ask: () => Promise<T>,
     input: (value: T) => Parameters<Channels['input']>[1],
     wait = RETRY_MS,
-  ): void => {
+  ): void {
     ask().then(
       (value) => channels.input(channel, input(value)),
       (error: unknown) => {
         const name = error instanceof Error ? error.name : 'unknown'
-        logger.warn('channel.work_failed', { channel: channel.text, work: effect.type, error: name })
+        logger.warn('channel.work_failed', { channel: channel.text, work, error: name })
         const done = stopping() || channel.state.phase === 'closed'
         if (done || !(error instanceof MeridianError)) return // a defect stays one however often it is asked
         timers.after(wait, () => answered(ask, input, Math.min(2 * wait, RETRY_MS_MAX)))
       },
     )
   }
+}
+
+export function runWork(parts: WorkParts, channel: LiveChannel, effect: WorkEffect): void {
+  const { workerDesk, logger, broken, seen } = parts
+  const answered = asking(parts, channel, effect.type)
   switch (effect.type) {
     case 'prepareRandomizer': {
       const { version } = effect
