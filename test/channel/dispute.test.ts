@@ -91,6 +91,21 @@ t.test('an older state that was not revoked is superseded; the deadline stays', 
   }
 })
 
+t.test('L7: in the second of the deadline there is still time, after it there is none', async (t) => {
+  for (const late of [0, 1]) {
+    const { world, court } = scene()
+    const old = world.alice.state.current
+    ackLost(world)
+    world.bob.down = true
+    court.submit(exitOf(world.alice, old))
+    world.tick(opened.terms.window + late)
+    court.restart(world.bob)
+    court.sit()
+    t.equal(court.dispute?.standingVersion, old.content.version + 1 - late, `late by ${late}`)
+    t.equal(submits(world.bob.told, 'supersede'), 1 - late)
+  }
+})
+
 t.test('where nobody supersedes in time the older state is paid out, and what it lacks never was', async (t) => {
   const { world, court } = scene()
   const old = world.alice.state.current

@@ -9,7 +9,8 @@ import { equalBytes, u64 } from '../../src/base/bytes.js'
 import type { Side } from '../../src/base/channel-state.js'
 import { curve, type Scalar } from '../../src/base/curve/index.js'
 import { prfScalar } from '../../src/base/digest.js'
-import type { Effect } from '../../src/channel/types.js'
+import type { Channel, Effect } from '../../src/channel/types.js'
+import { Court, exitOf } from './court.js'
 import { openPair, type Party, World } from './world.js'
 
 const opened = openPair({ deposit: 5_000n, share: 3_000n })
@@ -185,6 +186,95 @@ t.test('programs of honest parties', async (t) => {
     { numRuns: 200 },
   )
   t.pass('no clause broken')
+})
+
+type Ending = {
+  readonly kind: 'exit' | 'exit old' | 'restore' | 'restore and exit old'
+  readonly side: Side
+  /** Which of the states or disks that there were: 0 the first, 1 the last. */
+  readonly which: number
+  readonly after: readonly Action[]
+}
+
+const ending: fc.Arbitrary<Ending> = fc.record({
+  kind: fc.constantFrom('exit' as const, 'exit old' as const, 'restore' as const, 'restore and exit old' as const),
+  side,
+  which: fc.double({ min: 0, max: 1, noNaN: true }),
+  after: fc.array(action, { maxLength: 15 }),
+})
+
+const locksEnded = (party: Party): string[] =>
+  keysOf(party.told).filter((key) => key.startsWith('settled') || key.startsWith('returned'))
+
+/** C12: what an honest party was told adds up to what the ledger paid it, or it got all. */
+function paidAsTold(party: Party, payout: readonly [bigint, bigint], pool: bigint): void {
+  const locks = locksEnded(party)
+  if (new Set(locks.map((key) => key.split(' ')[1])).size !== locks.length) throw new Error('a lock ended twice')
+  offersEnded(party)
+  if (payout[party.side] === pool) return
+  const told = balanceFromEvents(party, party.side === 0 ? 5_000n : 3_000n)
+  if (payout[party.side] !== told) throw new Error(`paid ${payout[party.side]}, told ${told}`)
+}
+
+const pick = <T>(list: readonly T[], which: number): T => list[Math.round(which * (list.length - 1))]!
+
+/** @returns what came of it. */
+function end(world: World, disks: readonly (readonly Channel[])[], { kind, side, which, after }: Ending): string {
+  const court = new Court(world)
+  const party = world.parties[side]
+  const victim = world.parties[side === 0 ? 1 : 0]
+  for (const one of world.parties) one.crash = undefined
+  world.cut()
+  for (const one of world.parties) if (one.down) court.restart(one)
+  const old = pick(disks[side]!, which)
+  if (kind !== 'exit' && kind !== 'exit old') {
+    party.disk = old
+    court.restart(party)
+    party.input({ type: 'recover' })
+    if (party.state.phase !== 'recovery') throw new Error('a restored disk starts in recovery')
+  }
+  if (kind === 'exit') party.input({ type: 'exitWanted' })
+  const stolen = kind === 'exit old' || kind === 'restore and exit old'
+  const revoked = stolen && old.current.content.version < victim.state.secrets.count
+  if (stolen) court.submit(exitOf(party, old.current))
+  world.connect()
+  const steps = after.filter(({ kind }) => kind !== 'crash')
+  for (const [count, todo] of steps.entries()) {
+    run(world, todo, 85 + count)
+    court.sit()
+  }
+  for (let round = 0; round < 40 && court.payout === undefined; round++) {
+    world.connect()
+    court.pass(20)
+  }
+  court.pass(250, 10) // what the shell is told comes as the registry decides
+  const { payout } = court
+  if (payout === undefined) throw new Error(`${kind}: never paid out`)
+  if (revoked && payout[victim.side] !== 8_000n) throw new Error('a revoked state was not punished')
+  paidAsTold(victim, payout, 8_000n)
+  if (kind === 'exit') paidAsTold(party, payout, 8_000n)
+  for (const one of world.parties) if (one.state.untold.length > 0) throw new Error('a lock is never told')
+  return revoked ? 'punished' : kind
+}
+
+t.test('C12: programs that end on the ledger: exits new and old, restored disks', async (t) => {
+  const seen = new Map<string, number>()
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 10, maxLength: 50 }), ending, (actions, last) => {
+      const world = new World(opened)
+      world.connect()
+      world.settle()
+      const disks: [Channel[], Channel[]] = [[world.alice.disk], [world.bob.disk]]
+      for (const [count, todo] of actions.entries()) {
+        run(world, todo, count)
+        for (const { side, disk } of world.parties) if (disks[side].at(-1) !== disk) disks[side].push(disk)
+      }
+      const came = end(world, disks, last)
+      seen.set(came, (seen.get(came) ?? 0) + 1)
+    }),
+    { numRuns: 120 },
+  )
+  t.equal(seen.size, 5, [...seen].join())
 })
 
 /** One exchange with everything in it, cut or crashed at each of its message boundaries in turn. */
