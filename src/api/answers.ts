@@ -27,6 +27,8 @@ export const zNodeJson = z.object({
   channels: z.int(),
   channels_ready: z.int(),
   channels_stopped: z.int(),
+  channels_recovering: z.int(),
+  restored: z.boolean(),
   fees_earned_minor: zMinor,
   ready: z.boolean(),
 })

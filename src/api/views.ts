@@ -27,6 +27,8 @@ export const nodeView = (status: ReturnType<Node['status']>) => ({
   channels: status.channels,
   channels_ready: status.channelsReady,
   channels_stopped: status.stopped,
+  channels_recovering: status.recovering,
+  restored: status.restored,
   fees_earned_minor: minor(status.feesEarned),
   ready: status.ready,
 })

@@ -144,6 +144,10 @@ export const ERRORS = {
   balance_too_low: entry('add_capacity', 'The balance, less the reserve, does not cover the amount.'),
   channel_not_open: entry('wait', 'The channel is being opened or closed, or is frozen: it takes no new operation.'),
   channel_offline: entry('wait', 'The peer of the channel is not connected.'),
+  channel_recovering: entry(
+    'wait',
+    'The channel is in RECOVERY: it closes by itself with its peer; keep the node running (docs/recovery.md).',
+  ),
   claim_too_late: entry('wait', 'So near to its expiry a lock is claimed only once its scalar is on the ledger.'),
   exit_not_yet: entry('wait', 'After a start an exit waits for a tower or for absent_s: the store may be an old one.'),
   exit_unlicensed: entry('call_operator', 'This store is not shown to be the newest: an exit could be punished.'),

@@ -42,6 +42,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof InvariantError) return EXIT.bug
   if (error instanceof MeridianError) {
     if (error.code === 'internal') return EXIT.bug
+    if (error.code === 'channel_recovering') return EXIT.recovery
     return PENDING.has(error.code) ? EXIT.pending : EXIT.refused
   }
   return isSystemError(error) ? EXIT.refused : EXIT.bug

@@ -11,7 +11,7 @@ import { Wallet } from '../wallet/wallet.js'
 import { towerNetwork } from '../watchtower/link.js'
 import { systemEntropy, systemTimers } from '../wire/environment.js'
 import { ChainWatch, revealedIn } from './chain-watch.js'
-import { ChannelBook } from './channel-book.js'
+import { ChannelBook, type Loaded } from './channel-book.js'
 import { Channels, type Surroundings } from './channels.js'
 import { Conversation } from './conversation.js'
 import { Desk } from './desk.js'
@@ -27,6 +27,7 @@ import { Openings } from './openings.js'
 import { Payments } from './payments.js'
 import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
+import { Recovery, type RecoveryParts } from './recovery.js'
 import { Retention } from './retention.js'
 import type { RouterParts } from './router-parts.js'
 import { Towers } from './towers.js'
@@ -50,6 +51,7 @@ export interface NodeParts {
   readonly watch: ChainWatch
   readonly towers: Towers
   readonly exits: Exits
+  readonly recovery: Recovery
   /** Channels that the ledger paid out, by name. */
   readonly ends: Waiters
   readonly retention: Retention
@@ -86,6 +88,7 @@ interface Late {
   conversation: Conversation
   towers: Towers
   exits: Exits
+  recovery: Recovery
 }
 
 async function found(options: Options, late: Late): Promise<Foundation> {
@@ -140,7 +143,7 @@ const surround = (
       } else ledgerDesk.reveal(tx, effect.scalar)
       logger.info(`channel.${effect.type}`, { channel: channel.text })
     },
-    work: (channel, effect) => runWork(parts(), channel, effect),
+    work: (channel, effect) => late.recovery.work(channel, effect, () => runWork(parts(), channel, effect)),
     send: (channel, message) => late.towers.gate(channel, message, () => void late.peers.send(channel.peer, message)),
     stepped: (tx, channel, before) => late.towers.stepped(tx, channel, before),
     stopped: (channel, error) => logger.warn('channel.stopped', { channel: channel.text, clause: error.clause }),
@@ -220,7 +223,10 @@ function watchtowers(
     random: () => (entropy(1)[0] ?? 0) / 256,
     view: () => late.watch.view,
     cut: (peer) => late.peers.cut(peer),
-    ahead: (channel, { version }) => logger.warn('tower.ahead', { channel: channel.text, version }),
+    ahead: (channel, { version, state, signatures }) => {
+      logger.warn('tower.ahead', { channel: channel.text, version })
+      channels.input(channel, { type: 'newestShown', state, signatures })
+    },
   })
 }
 
@@ -242,6 +248,17 @@ const watchPeers = (
     towerConfirmed: (channel) => late.towers.confirmed(channel),
   })
 
+const reachOf = (late: Late) => ({
+  send: (...[peer, message]: Parameters<Transport['send']>) => void late.peers.send(peer, message),
+  isConnected: (peer: AccountId) => late.peers.isConnected(peer),
+})
+
+const recoveryOf = (parts: Omit<RecoveryParts, 'newest' | 'broken'>, late: Late, loaded: Loaded): Recovery => {
+  const newest: RecoveryParts['newest'] = (terms) => late.towers.newest(terms)
+  const broken: RecoveryParts['broken'] = (tx, channel, clause) => late.conversation.broken(tx, channel, clause)
+  return new Recovery({ ...parts, newest, broken }, loaded)
+}
+
 export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const options: Options = { ...MACHINE, ...given }
   const { directory, chain, config, logger, timers, entropy } = options
@@ -254,15 +271,11 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   )
   const channelPolicy: ChannelPolicy = { margin: config.margin, closeValid: CLOSE_VALID_S }
   const book = new ChannelBook(channels, directory.secrets.channelSeed, channelPolicy)
-  await book.load(directory, keys.account)
+  const loaded = await book.load(directory, keys.account)
   const routing = route(options, base, late, channels)
   const { policies } = routing
-  const reach = {
-    send: (...[peer, message]: Parameters<Transport['send']>) => void late.peers.send(peer, message),
-    isConnected: (peer: AccountId) => late.peers.isConnected(peer),
-  }
   const env = openingEnv(options, base, late, channelPolicy)
-  const shared = { engine, book, chain, logger, timers, entropy, ...reach }
+  const shared = { engine, book, chain, logger, timers, entropy, ...reachOf(late) }
   const openings = new Openings({
     ...shared,
     wallet,
@@ -273,6 +286,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     openPolicy: () => config.open,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
+  const recovery = recoveryOf({ ...shared, channels, account: keys.account }, late, loaded)
   const ends = new Waiters(timers)
   const retention = new Retention(engine, directory.store)
   const exits = watchPeers(options, base, late, channels)
@@ -289,12 +303,14 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     exits,
     announced,
     towersAdvanced: (view) => late.towers.advanced(view),
+    lost: recovery.lost,
   })
   const handlers = conversation
   const peers = options.transport({ key: keys.signing, ledger: chain.ledger, logger, timers, entropy, handlers })
   const watch = new ChainWatch(chain, engine, channels, conversation, logger, timers, await chain.now())
   const towers = watchtowers(options, base, late, channels)
-  Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers, exits } satisfies Late)
+  Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers, exits, recovery } satisfies Late)
   const tellPolicy = (channel: LiveChannel) => conversation.tellPolicy(channel)
-  return { ...base, ...routing, channels, book, openings, peers, watch, towers, exits, ends, retention, tellPolicy }
+  const own = { channels, book, openings, peers, watch, towers, exits, recovery, ends, retention }
+  return { ...base, ...routing, ...own, tellPolicy }
 }

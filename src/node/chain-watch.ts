@@ -71,6 +71,11 @@ export class ChainWatch {
     return Math.floor((this.timers.now() - this.#heardAt) / 1_000)
   }
 
+  /** Events up to it were handled. */
+  get cursor(): number {
+    return this.#cursor
+  }
+
   start(): void {
     this.#done.push(this.#followEvents(), this.#followHeads())
   }

@@ -4,8 +4,10 @@ import { equalBytes, utf8 } from '../base/bytes.js'
 import type { Side } from '../base/channel-state.js'
 import { encodeAs, zCount, zDigest, zText } from '../base/codec.js'
 import { ERRORS, type ErrorCode, InvariantError } from '../base/errors.js'
-import type { AccountId, ChannelId } from '../base/ids.js'
+import { type AccountId, type ChannelId, idText } from '../base/ids.js'
+import { ok, type Result } from '../base/result.js'
 import { channelKeys, createContext } from '../channel/keys.js'
+import { type Remains, recoverChannel } from '../channel/recovery.js'
 import { encodeTerms } from '../channel/terms.js'
 import type { Channel, ChannelPolicy, Context, Terms } from '../channel/types.js'
 import type { HighWater, HighWaterCheck } from '../store/high-water.js'
@@ -39,7 +41,7 @@ const openedKey = (key: string): Uint8Array => tableKey('node', utf8('opened'), 
 
 export interface Loaded {
   /** Known, and not to be believed. */
-  readonly frozen: readonly LiveChannel[]
+  readonly frozen: readonly { readonly channel: LiveChannel; readonly revoked: number }[]
   /** Only the ledger, the peer and the towers know them. */
   readonly lost: readonly ChannelId[]
 }
@@ -57,13 +59,18 @@ export class ChannelBook {
 
   /** A channel that both have signed: durable before its opening can be final (L5). */
   open(tx: Tx, terms: Terms, side: Side, state: Channel, validUntil: number, key?: string): void {
+    this.#add(tx, terms, side, state)
+    tx.put({ key: fundingKey(terms.channel), value: encodeAs(zFunding, { validUntil, key: key ?? null }) })
+    if (key !== undefined) putOpened(tx, key, terms.channel)
+  }
+
+  #add(tx: Tx, terms: Terms, side: Side, state: Channel): LiveChannel {
     const channel = liveChannel(this.#context(terms, side), state, emptyJournal(terms.channel))
     this.channels.add(channel)
     tx.undo(() => this.channels.remove(terms.channel))
     tx.put({ key: tableKey('terms', terms.channel), value: encodeTerms(terms) })
-    tx.put({ key: fundingKey(terms.channel), value: encodeAs(zFunding, { validUntil, key: key ?? null }) })
-    if (key !== undefined) putOpened(tx, key, terms.channel)
     tx.touch(channel, [])
+    return channel
   }
 
   /** Every channel of the database. What cannot be believed signs nothing: RECOVERY (S2, C8). */
@@ -71,7 +78,8 @@ export class ChannelBook {
     disk: Disk & { readonly highWater: Pick<HighWater, 'forget' | 'raise' | 'damaged'> },
     account: Uint8Array,
   ): Promise<Loaded> {
-    const frozen: LiveChannel[] = []
+    const frozen: Loaded['frozen'][number][] = []
+    const marks = new Map([...disk.highWater.channels()].map(([id, mark]) => [idText(id), mark]))
     const lost = unknownToDatabase(disk)
     for await (const { terms, row, fault, check } of storedChannels(disk)) {
       if (row === undefined) {
@@ -85,14 +93,22 @@ export class ChannelBook {
       )
       channel.fault = fault
       channel.highWater = fault === null ? await caughtUp(disk.highWater, channel, check) : check
-      if (fault !== null) {
-        channel.stopped = fault
-        frozen.push(channel)
-      }
+      if (fault !== null) frozen.push({ channel, revoked: marks.get(channel.text)?.revoked ?? 0 })
       if (row.state.phase === 'closed') await disk.highWater.forget(terms.channel) // a crash came before it was
       this.channels.add(channel)
     }
     return { frozen, lost }
+  }
+
+  /** A channel that the database had lost (C8). Errors: as of recoverChannel. */
+  revive(tx: Tx, remains: Omit<Remains, 'seed' | 'policy'>): Result<LiveChannel> {
+    const restored = recoverChannel({ ...remains, seed: this.seed, policy: this.policy })
+    if (!restored.ok) return restored
+    const { terms, side, channel: state } = restored.value
+    const channel = this.#add(tx, terms, side, state)
+    channel.fault = 'row_lost'
+    channel.highWater = 'unknown'
+    return ok(channel)
   }
 
   /** The channel that an opening with this key has made; or the code with which the ledger refused it. */

@@ -15,6 +15,7 @@ import type { EventLog } from './event-log.js'
 import type { Exits } from './exits.js'
 import { logEnding } from './ledger-events.js'
 import type { LiveChannel } from './live-channel.js'
+import type { LostChannels } from './lost-channels.js'
 import { isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
 import type { Openings } from './openings.js'
 import type { PeerHandlers } from './peers.js'
@@ -33,6 +34,7 @@ export interface ConversationParts {
   readonly ends: Waiters
   readonly retention: Retention
   readonly exits: Exits
+  readonly lost: LostChannels
   readonly logger: Logger
   readonly forwarding: boolean
   /** Where payers reach us. */
@@ -50,10 +52,11 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   // ---- peers
 
   connected(peer: AccountId): void {
-    const { engine } = this.parts
+    const { engine, lost } = this.parts
     engine.do((tx) => {
       for (const channel of this.#with(peer)) this.#join(tx, channel)
     })
+    lost.connected(peer)
   }
 
   disconnected(peer: AccountId): void {
@@ -74,8 +77,9 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   }
 
   #channelMessage(tx: Tx, peer: AccountId, message: ChannelMessage | PolicyMessage): void {
-    const { channels, policies } = this.parts
+    const { channels, policies, lost } = this.parts
     const channel = channels.get(message.body.channel as ChannelId)
+    if (channel === undefined && message.name === 'newest') lost.heard(tx, peer, message.body)
     // Only its two parties speak about a channel; what a stranger says of it is as if unsaid.
     if (channel === undefined || !equalBytes(channel.peer, peer)) return
     if (message.name === 'forwardingPolicy') {
@@ -108,12 +112,15 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   // ---- ledger
 
   event(tx: Tx, event: LedgerEvent): void {
-    const { channels, book, openings, events, ends, isConnected } = this.parts
+    const { channels, book, openings, events, ends, isConnected, lost } = this.parts
     const { transaction } = event
     this.#time = event.time
     if (!('channel' in transaction)) return
     const channel = channels.get(transaction.channel as ChannelId)
-    if (channel === undefined) return
+    if (channel === undefined) {
+      lost.event(tx, event)
+      return
+    }
     const peer = idText(channel.peer)
     const at = { time: event.time, channel: channel.text, peer }
     if (transaction.kind === 'openChannel') {

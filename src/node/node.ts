@@ -23,7 +23,7 @@ import { type ChannelSummary, summaryOf } from './channel-summary.js'
 import type { NodeConfig } from './config.js'
 import type { EventLog } from './event-log.js'
 import type { InvoiceWish, IssuedRow } from './invoices.js'
-import { keepPeer, keptPeers, knownPeers } from './kept-peers.js'
+import { isRestored, keepPeer, keptPeers, knownPeers } from './kept-peers.js'
 import type { LiveChannel } from './live-channel.js'
 import { Obligations } from './obligations.js'
 import type { OpenWish } from './openings.js'
@@ -79,7 +79,8 @@ export class Node {
   /** Follows the ledger, takes up what was unfinished, then meets peers. Errors: `unavailable`. */
   async start(): Promise<Result<{ readonly listening: string | null }>> {
     const { config, directory } = this.options
-    const { book, watch, peers, engine, ledgerDesk, obligations, payments, towers } = this.parts
+    const { book, watch, peers, engine, ledgerDesk, obligations, payments, towers, recovery } = this.parts
+    await recovery.start(directory.store, watch.cursor)
     watch.start()
     if (!(await watch.caughtUp(START_MS))) return refuse('unavailable', 'the ledger does not answer')
     ledgerDesk.resume((transaction, outcome) => {
@@ -105,8 +106,9 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention, towers } = this.parts
+    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention, towers, recovery } = this.parts
     openings.close()
+    recovery.close()
     ends.close()
     payments.close()
     towers.close()
@@ -123,7 +125,7 @@ export class Node {
   }
 
   status() {
-    const { watch, channels } = this.parts
+    const { watch, channels, recovery } = this.parts
     const { config, chain } = this.options
     const all = channels.all().filter(({ state }) => state.phase !== 'closed')
     return {
@@ -137,6 +139,9 @@ export class Node {
       announce: this.#announced,
       channels: all.length,
       channelsReady: all.filter((channel) => capacityOf(channel).ready).length,
+      /** C8: frozen, those that only the ledger remembers included. */
+      recovering: all.filter(({ state }) => state.phase === 'recovery').length + recovery.lost.count,
+      restored: isRestored(this.options.directory.store),
       stopped: all.filter(({ stopped }) => stopped !== undefined).length,
       feesEarned: Obligations.feesEarned(this.parts.engine),
       towers: this.parts.towers.status(),
@@ -203,6 +208,7 @@ export class Node {
     if (channel === undefined) return refuse('not_found', 'channel')
     if (channel.state.phase === 'closed') return ok(undefined)
     if (channel.state.phase === 'funding') return refuse('channel_not_open')
+    if (channel.state.phase === 'recovery') return refuse('channel_recovering')
     channels.input(channel, { type: 'closeWanted' })
     await ends.wait(channel.text, CLOSE_MS)
     // The state is another object by now: what the waiting was for.

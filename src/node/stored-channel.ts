@@ -77,5 +77,6 @@ async function faultOf(
   if (!(await verifyJournal(store, channel, journal)).ok) return 'journal_broken'
   if (check === 'database_behind') return 'database_behind'
   // A crash between the two syncs of its birth leaves version 0 without a mark: nothing had left.
-  return check === 'unknown' && state.signed.version > 0 ? 'mark_lost' : null
+  const frozen = state.phase === 'recovery'
+  return check === 'unknown' && state.signed.version > 0 && !frozen ? 'mark_lost' : null
 }

@@ -107,6 +107,20 @@ export async function examineRunning(dir: string, api: ApiClient): Promise<Findi
       faulty.push(fault('channel', `${channel}: stopped at ${stopped}, it only defends itself`, mend))
     }
   }
-  const order = fine('channels', `${channels.length - faulty.length} in order`)
+  const lost = node.channels_recovering - faulty.filter(({ recovery }) => recovery).length
+  if (lost > 0) {
+    const text = `${lost} on the ledger whose newest state nobody has shown yet: in RECOVERY`
+    faulty.push(
+      recovering(
+        'channel',
+        text,
+        `meridian backup restore --peer names where a peer is, if it does not dial; ${keepRunning(dir)}`,
+      ),
+    )
+  }
+  const order = fine(
+    'channels',
+    `${channels.filter(({ phase, stopped }) => phase !== 'recovery' && stopped === null).length} in order`,
+  )
   return [life, ...faulty, order, ...suspected(await logSuspicions(join(dir, 'store')), faulty)]
 }

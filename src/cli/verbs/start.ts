@@ -121,16 +121,29 @@ async function hostAll(options: StartOptions, hosting: Hosting): Promise<HostedN
 }
 
 function announce({ dir, node, api }: HostedNode, out: Output): void {
-  const { account, listening, announce, channels, channelsReady, forwarding, feesEarned } = node.status()
+  const { account, listening, announce, channels, channelsReady, recovering, forwarding, feesEarned } = node.status()
   const address = announce === null ? null : `${account}@${announce}`
   out.print(
     columns([
       ['account', account],
       ['peers', `${listening ?? 'does not listen'}${address === null ? '' : ` (${address})`}`],
       ['channels', `${channels} (${channelsReady} ready)`],
+      ...(recovering === 0
+        ? []
+        : [['RECOVERY', `${recovering} channels: each closes with its peer (docs/recovery.md)`]]),
       ...(forwarding ? [['hub', `forwards; earned ${formatGrouped(feesEarned)}`]] : []),
       ['api', `${api.url} (token in ${dir}/api.json)`],
     ]),
-    { dir, account, listening, address, channels, channels_ready: channelsReady, forwarding, api: api.url },
+    {
+      dir,
+      account,
+      listening,
+      address,
+      channels,
+      channels_ready: channelsReady,
+      channels_recovering: recovering,
+      forwarding,
+      api: api.url,
+    },
   )
 }

@@ -1,0 +1,207 @@
+/** C8, S2: disks that are lost, restored, or older than they think. Everybody gets at least what is theirs; nobody is punished. */
+import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { utf8 } from '../../src/base/bytes.js'
+import { type ChannelId, idText } from '../../src/base/ids.js'
+import { isRestored, knownPeers, restoredRows } from '../../src/node/kept-peers.js'
+import { readBackup, writeBackup } from '../../src/store/backup.js'
+import { createDirectory } from '../../src/store/directory.js'
+import { must } from '../chain-adapter/fixtures.js'
+import { cents, until, Village, type Villager } from './village.js'
+import { WireCutter } from './wire-cutter.js'
+
+const PASSPHRASE = utf8('correct horse')
+const HOUR = 3_600
+
+const village = await Village.build()
+t.teardown(() => village.close())
+const always = { ledgerAgeMax: 100_000 }
+const hubConfig = {
+  ...always,
+  forwarding: true,
+  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
+}
+const hub = await village.start('hub', hubConfig)
+const bob = await village.start('bob', always)
+const carol = await village.start('carol', always)
+let alice = await village.start('alice', always)
+for (const villager of [hub, bob, carol, alice]) await village.fund(villager, 10_000_000n)
+/** Alice is found where she was: a restart takes another port. */
+const toAlice = await WireCutter.before(alice.url)
+const toHub = await WireCutter.before(hub.url)
+t.teardown(() => Promise.all([toAlice.close(), toHub.close()]))
+await village.channel(bob, { ...hub, url: toHub.url }, 1_000_000n, 1_000_000n)
+
+const at = (name: string): string => join(village.root, name)
+const aliceAddress = () => ({ account: alice.node.account, url: toAlice.url })
+
+async function wealth({ node }: Villager): Promise<bigint> {
+  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
+  return available + pendingOpen + pendingFrozen
+}
+
+let made = 0
+/** Pays and waits until nothing of it is under way any more. */
+async function pay(from: Villager, to: Villager, amount: bigint): Promise<bigint> {
+  const key = `payment-${made++}`
+  const wish = { amount: cents(amount), reference: key, expiresIn: 100 * HOUR }
+  const { text } = must(await to.node.issueInvoice(key, wish))
+  must(await from.node.pay(key, text, cents(100n)))
+  await until(() => from.node.payment(key)?.status !== 'pending')
+  const view = from.node.payment(key)
+  if (view?.status !== 'succeeded') throw new Error(`${key}: ${view?.code}`)
+  const idle = ({ node }: Villager) => node.channels().every(({ phase, locks }) => phase !== 'open' || locks === 0)
+  await until(() => [from, to, hub].every(idle))
+  return amount + (view.fee ?? 0n)
+}
+
+/** Alice leads one channel and follows in the other. */
+async function openBoth(round: string): Promise<{ readonly led: ChannelId; readonly followed: ChannelId }> {
+  must(await alice.node.connect({ account: hub.node.account, url: hub.url }))
+  must(await carol.node.connect(aliceAddress()))
+  const wish = { deposit: cents(1_000_000n), share: cents(0n) }
+  const led = must(await alice.node.openChannel(round, { peer: hub.node.account, ...wish }))
+  const followed = must(await carol.node.openChannel(round, { peer: alice.node.account, ...wish }))
+  await until(() => alice.node.channel(led)?.ready === true && hub.node.channel(led)?.ready === true)
+  await until(() => carol.node.channel(followed)?.ready === true && alice.node.channel(followed)?.ready === true)
+  return { led, followed }
+}
+
+async function startAlice(): Promise<void> {
+  alice = await village.start('alice', always)
+  toAlice.lead(alice.url)
+}
+
+/** Both ends have closed, and what was alice's is on her account. */
+async function broughtBack(t: Test, ids: readonly ChannelId[], expected: bigint): Promise<void> {
+  const closed = (villager: Villager, id: ChannelId) => villager.node.channel(id)?.phase === 'closed'
+  await until(async () => {
+    void carol.node.connect(aliceAddress()) // wakes her dialer
+    await village.ledger.advance({ seconds: 1 })
+    return ids.every((id) => closed(alice, id) && (closed(hub, id) || closed(carol, id)))
+  })
+  t.equal(await wealth(alice), expected, 'to the unit')
+  t.equal(alice.node.status().recovering, 0)
+  await until(() => [...alice.directory.highWater.channels()].length === 0) // S2: what is closed is forgotten
+}
+
+/** Backup, total loss, restore: the new directory knows the seed and the peers, nothing else. */
+async function loseDisk(): Promise<void> {
+  const { secrets, store } = alice.directory
+  const peers = await knownPeers(store, alice.node.account)
+  const file = at(`backup-${made++}`)
+  const content = { genesis: null, keyBits: 1024, config: '{}', peers }
+  must(await writeBackup(file, PASSPHRASE, secrets, content, true))
+  await village.stop(alice)
+  rmSync(at('alice'), { recursive: true })
+  const backup = must(await readBackup(new Uint8Array(readFileSync(file)), PASSPHRASE))
+  const seed = backup.secrets.exportSeed()
+  const directory = must(await createDirectory(at('alice'), PASSPHRASE, { test: true, seed }))
+  await directory.store.write(restoredRows(backup.peers))
+  await directory.close()
+}
+
+t.test('a new disk from the backup alone: both channels come back, balance by balance', async (t) => {
+  const before = await wealth(alice)
+  const { led, followed } = await openBoth('first')
+  const spent = (await pay(alice, bob, 1_241n)) + (await pay(alice, hub, 30n)) + (await pay(alice, bob, 7n))
+  await pay(carol, alice, 555n)
+  await loseDisk()
+  await startAlice()
+  t.ok(isRestored(alice.directory.store))
+  await broughtBack(t, [led, followed], before - spent + 555n)
+})
+
+t.test('the restored node goes on: new channels are channels like any other', async (t) => {
+  const { led, followed } = await openBoth('second')
+  await pay(alice, bob, 100n)
+  await pay(carol, alice, 50n)
+  await village.stop(alice)
+  await startAlice()
+  await until(() => alice.node.channel(led)?.ready === true)
+  await pay(alice, bob, 100n)
+  const phases = [led, followed].map((id) => alice.node.channel(id)?.phase)
+  t.same(phases, ['open', 'open'], 'not frozen by the mark of the restore')
+  await until(() => {
+    void carol.node.connect(aliceAddress())
+    return alice.node.channel(followed)?.ready === true
+  })
+  must(await alice.node.closeChannel(led))
+  must(await carol.node.closeChannel(followed))
+})
+
+t.test('with a lock in flight: won for the hub after the loss, and counted', async (t) => {
+  const before = await wealth(alice)
+  const { led, followed } = await openBoth('third')
+  await pay(alice, bob, 10n)
+  const key = 'in flight'
+  const wish = { amount: cents(2_000n), reference: key, expiresIn: 100 * HOUR }
+  const { text } = must(await bob.node.issueInvoice(key, wish))
+  toHub.stall(true)
+  must(await alice.node.pay(key, text, cents(100n)))
+  await until(() => hub.node.channel(led)?.locks === 1 && alice.node.channel(led)?.locks === 1)
+  await loseDisk()
+  await startAlice()
+  await until(() => alice.node.channel(led)?.phase === 'recovery')
+  t.equal(alice.node.channel(led)?.locks, 1, 'the lock is in the state that the hub showed')
+  toHub.stall(false)
+  await broughtBack(t, [led, followed], before - 10n - 2_000n - 2n)
+  await until(async () => (await bob.node.invoices(100)).find(({ text: own }) => own === text)?.paid === true)
+})
+
+t.test('an old copy of the directory, high-water file and all, does not know its age: the peers show it', async (t) => {
+  const before = await wealth(alice)
+  const { led, followed } = await openBoth('fourth')
+  const first = await pay(alice, bob, 10n)
+  await pay(carol, alice, 1n)
+  await village.stop(alice)
+  cpSync(at('alice'), at('old'), { recursive: true })
+  await startAlice()
+  await until(() => alice.node.channel(led)?.ready === true)
+  await until(() => {
+    void carol.node.connect(aliceAddress())
+    return alice.node.channel(followed)?.ready === true
+  })
+  const later = await pay(alice, bob, 3_000n)
+  await pay(carol, alice, 700n)
+  await village.stop(alice)
+  rmSync(at('alice'), { recursive: true })
+  renameSync(at('old'), at('alice'))
+  await startAlice()
+  await broughtBack(t, [led, followed], before - first - later + 701n)
+  const frozen = (await alice.node.events.page(0, 1_000)).flatMap((event) =>
+    event.type === 'channel.broken' && event.clause === 'C8' ? [event.channel] : [],
+  )
+  t.ok(
+    [led, followed].every((id) => frozen.includes(idText(id))),
+    'both were frozen, by what their peers showed',
+  )
+})
+
+t.test('a database behind its high-water file is in RECOVERY before any peer is met', async (t) => {
+  const before = await wealth(alice)
+  const { led, followed } = await openBoth('fifth')
+  await pay(alice, bob, 10n)
+  await village.stop(alice)
+  cpSync(join(at('alice'), 'store'), at('older'), { recursive: true })
+  await startAlice()
+  await until(() => alice.node.channel(led)?.ready === true)
+  const later = await pay(alice, bob, 3_000n)
+  await village.stop(alice)
+  rmSync(join(at('alice'), 'store'), { recursive: true })
+  renameSync(at('older'), join(at('alice'), 'store'))
+  toAlice.stall(true)
+  await startAlice()
+  t.equal(alice.node.channel(led)?.phase, 'recovery', 'the one that moved on')
+  t.match(await alice.node.closeChannel(led), { ok: false, error: { code: 'channel_recovering' } })
+  toAlice.stall(false)
+  await until(() => alice.node.channel(led)?.phase === 'closed')
+  await until(() => {
+    void carol.node.connect(aliceAddress())
+    return alice.node.channel(followed)?.ready === true
+  })
+  t.equal(alice.node.channel(followed)?.phase, 'open', 'the other one lost nothing')
+  must(await carol.node.closeChannel(followed))
+  await broughtBack(t, [led, followed], before - 10n - 1n - later)
+})
