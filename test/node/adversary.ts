@@ -1,23 +1,33 @@
-/** What a party may do to the other who has its disk and its keys: post any state that both signed; time that leaps. */
+/**
+ * What disputes are tested with: a party that posts any state which both signed, a power cut, time that leaps, a ledger
+ * that takes its time, and what the honest look at.
+ */
+import { cpSync, renameSync, rmSync } from 'node:fs'
 
 import type { Digest } from '../../src/base/bytes.js'
 import { equalBytes } from '../../src/base/bytes.js'
 import { curve } from '../../src/base/curve/index.js'
 import type { ChannelId } from '../../src/base/ids.js'
+import type { ChainAdapter } from '../../src/base/ports/chain.js'
 import {
   encodeTransaction,
   type Transaction,
   type TransactionOf,
   transactionDigest,
 } from '../../src/base/transaction.js'
+import { inProcessAdapter } from '../../src/chain-adapter/embedded/in-process.js'
 import type { Ledger } from '../../src/chain-adapter/embedded/ledger.js'
 import { channelKeys } from '../../src/channel/keys.js'
 import { decodeTerms } from '../../src/channel/terms.js'
+import type { NumberedEvent } from '../../src/node/event-log.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
-import type { DataDirectory } from '../../src/store/directory.js'
+import { type DataDirectory, openDirectory } from '../../src/store/directory.js'
 import { tableKey } from '../../src/store/tables.js'
 import { systemTimers, type Timers } from '../../src/wire/environment.js'
 import { must } from '../chain-adapter/fixtures.js'
+import { Puppet } from './puppet.js'
+import { Stranger } from './stranger.js'
+import type { Village, Villager } from './village.js'
 
 /** An exit with the newest state that the disk holds now: kept, it is an old one later. */
 export function exitFrom({ store, secrets }: DataDirectory, id: ChannelId): TransactionOf<'exit'> {
@@ -49,3 +59,64 @@ export class LeapingTimers implements Timers {
     this.#leapt += seconds * 1_000
   }
 }
+
+/** A connection on which transactions of some kinds never come to an answer: sent, perhaps, and nothing heard. */
+export function unanswered(ledger: Ledger, ...kinds: readonly string[]) {
+  const asked: string[] = []
+  const inner = inProcessAdapter(ledger)
+  const chain: ChainAdapter = {
+    ...inner,
+    submit: (tx) => {
+      asked.push(tx.kind)
+      return kinds.includes(tx.kind) ? new Promise(() => undefined) : inner.submit(tx)
+    },
+  }
+  return { chain, asked }
+}
+
+/** The power goes: the directory is what it was at that moment, whatever the process did afterwards. */
+export async function cutPower(village: Village, villager: Villager): Promise<void> {
+  const dir = `${village.root}/${villager.name}`
+  await villager.node.engine.run(() => undefined).durable
+  cpSync(dir, `${dir}.image`, { recursive: true })
+  await village.stop(villager)
+  rmSync(dir, { recursive: true })
+  renameSync(`${dir}.image`, dir)
+}
+
+/** The node of this villager is down; its disk and keys speak to the other by hand. */
+export async function byHand(village: Village, self: Villager, other: Villager, id: ChannelId): Promise<Puppet> {
+  await village.stop(self)
+  const { ledger, root } = village
+  const diary = must(await openDirectory(`${root}/${self.name}`, `${root}/passphrase`))
+  const at = { url: other.url, account: other.node.account, ledger: ledger.ledger }
+  const puppet = Puppet.of(diary, id, ledger, await Stranger.meet(diary.secrets.signingKey, at))
+  await diary.close()
+  puppet.input({ type: 'connected' })
+  while (puppet.state.link !== 'live') await puppet.pump()
+  return puppet
+}
+
+export function exitOf({ effects }: Puppet): TransactionOf<'exit'> {
+  for (const effect of effects) {
+    if (effect.type === 'submit' && effect.transaction.kind === 'exit') return effect.transaction
+  }
+  throw new Error('no exit was submitted')
+}
+
+export async function total({ node }: Villager): Promise<bigint> {
+  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
+  return available + pendingOpen + pendingFrozen
+}
+
+/** Entries of the node's log about a channel. */
+export async function about({ node }: Villager, channel: ChannelId): Promise<NumberedEvent[]> {
+  const name = Buffer.from(channel).toString('hex')
+  return (await node.events.page(0, 1_000)).filter((event) => 'channel' in event && event.channel === name)
+}
+
+export const types = (events: readonly NumberedEvent[]): string[] => events.map(({ type }) => type)
+
+/** The log says so: all that led to it is durable. */
+export const isClosed = async (villager: Villager, id: ChannelId): Promise<boolean> =>
+  types(await about(villager, id)).includes('channel.closed')

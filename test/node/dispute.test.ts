@@ -5,13 +5,8 @@
 import t from 'tap'
 import type { Digest } from '../../src/base/bytes.js'
 import type { ChannelId } from '../../src/base/ids.js'
-import type { TransactionOf } from '../../src/base/transaction.js'
-import type { NumberedEvent } from '../../src/node/event-log.js'
-import { openDirectory } from '../../src/store/directory.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { exitFrom, LeapingTimers, post } from './adversary.js'
-import { Puppet } from './puppet.js'
-import { Stranger } from './stranger.js'
+import { about, byHand, exitFrom, exitOf, isClosed, LeapingTimers, post, total, types } from './adversary.js'
 import { cents, until, Village, type Villager } from './village.js'
 
 const ABSENT = 1_000
@@ -27,20 +22,6 @@ const timers = new LeapingTimers()
 
 const bob = await village.start('bob', config, { timers })
 await village.fund(bob, 1_000_000n)
-
-const total = async ({ node }: Villager): Promise<bigint> => {
-  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-  return available + pendingOpen + pendingFrozen
-}
-const about = async ({ node }: Villager, channel: ChannelId): Promise<NumberedEvent[]> => {
-  const name = Buffer.from(channel).toString('hex')
-  return (await node.events.page(0, 1_000)).filter((event) => 'channel' in event && event.channel === name)
-}
-const types = (events: readonly NumberedEvent[]): string[] => events.map(({ type }) => type)
-
-/** The log says so: all that led to it is durable. */
-const isClosed = async (villager: Villager, id: ChannelId): Promise<boolean> =>
-  types(await about(villager, id)).includes('channel.closed')
 
 /** A block, heard by bob. */
 async function block(seconds = 1): Promise<void> {
@@ -64,25 +45,6 @@ async function pay(from: Villager, to: Villager, id: ChannelId, key: string, amo
   const paid = async () =>
     (await about(to, id)).some((event) => event.type === 'invoice.paid' && event.reference === key)
   await until(paid) // C12: only now is it irrevocable
-}
-
-/** Alice's node is down; her disk and keys speak to bob by hand. */
-async function byHand(alice: Villager, id: ChannelId): Promise<Puppet> {
-  await village.stop(alice)
-  const diary = must(await openDirectory(`${village.root}/${alice.name}`, `${village.root}/passphrase`))
-  const at = { url: bob.url, account: bob.node.account, ledger: ledger.ledger }
-  const puppet = Puppet.of(diary, id, ledger, await Stranger.meet(diary.secrets.signingKey, at))
-  await diary.close()
-  puppet.input({ type: 'connected' })
-  while (puppet.state.link !== 'live') await puppet.pump()
-  return puppet
-}
-
-function submitted<K extends 'exit'>(puppet: Puppet, kind: K): TransactionOf<K> {
-  for (const effect of puppet.effects) {
-    if (effect.type === 'submit' && effect.transaction.kind === kind) return effect.transaction as TransactionOf<K>
-  }
-  throw new Error(`nothing of kind ${kind} was submitted`)
 }
 
 async function settled(id: ChannelId): Promise<void> {
@@ -114,13 +76,13 @@ t.test('L7: a peer that posts a revoked state loses the whole channel', async (t
 t.test('L7: an older state that is not revoked is superseded, and the newer one settled', async (t) => {
   const { alice, id, before } = await pair('alice-older')
   await pay(alice, bob, id, 'older-1', 10n)
-  const puppet = await byHand(alice, id)
+  const puppet = await byHand(village, alice, bob, id)
   const version = bob.node.channel(id)?.version ?? 0
   puppet.input({ type: 'offer', operations: [{ kind: 'pay', amount: cents(7_000n), reference: new Uint8Array(4) }] })
   await until(() => bob.node.channel(id)?.version === version + 1)
   puppet.stranger.close()
   puppet.input({ type: 'exitWanted' })
-  await post(ledger, submitted(puppet, 'exit'))
+  await post(ledger, exitOf(puppet))
   await until(async () => types(await about(bob, id)).filter((type) => type === 'channel.disputed').length === 2)
   const disputes = (await about(bob, id)).filter(({ type }) => type === 'channel.disputed')
   t.match(disputes, [
@@ -137,7 +99,7 @@ t.test('L7: an older state that is not revoked is superseded, and the newer one 
 t.test('C5: a breach; the exit waits for the licence, then goes', async (t) => {
   const { alice, id, before } = await pair('alice-breach')
   await pay(alice, bob, id, 'breach-1', 10n)
-  const puppet = await byHand(alice, id)
+  const puppet = await byHand(village, alice, bob, id)
   puppet.stranger.send({
     name: 'ack',
     body: {
@@ -173,7 +135,7 @@ t.test('C10: a peer that owes an answer is a refusal after stall_s; locks alone 
   const invoice = (key: string) =>
     alice.node.issueInvoice(key, { amount: cents(3_000n), reference: key, expiresIn: 100_000 })
   const [kept, unheard] = [must(await invoice('stall-2')), must(await invoice('stall-3'))]
-  const puppet = await byHand(alice, id)
+  const puppet = await byHand(village, alice, bob, id)
   must(await bob.node.pay('stall-2', kept.text, cents(0n)))
   while (bob.node.channel(id)?.locks !== 1 || puppet.state.outstanding !== null) await puppet.pump()
   await until(() => bob.node.channel(id)?.waiting === null)
