@@ -1,7 +1,7 @@
 /** What channels want computed: Paillier randomizers ahead of need (C2); proofs of closes (L6), settlements (L9), and their check. */
 import { bigintToBytes } from '../base/bytes.js'
 import { subtractElements } from '../base/curve/index.js'
-import { InvariantError, MeridianError } from '../base/errors.js'
+import { InvariantError } from '../base/errors.js'
 import type { ChainAdapter, ChannelView } from '../base/ports/chain.js'
 import { closeStatement, type Parties } from '../chain-adapter/contract/statements.js'
 import { channelKeys, randomnessOf } from '../channel/keys.js'
@@ -52,11 +52,10 @@ export class WorkerDesk {
     return this.pool.verify({ type: 'statement', statement, proof }, 'urgent')
   }
 
-  /** L9. Throws where the ledger has moved on: what is still needed then is asked for again. */
+  /** L9: bound to what stands on the ledger now; where that has changed, the channel passes the answer over. */
   async proveSettle({ id }: LiveChannel, terms: SettleTerms): Promise<SettleProof> {
     const { genesis, ledger } = this.chain
     const { channel, parties } = await this.#ledgerSide(id)
-    if (channel.dispute?.standingVersion !== terms.version) throw new MeridianError('no_dispute', 'of this version')
     const { commitment } = terms
     const commitments = [commitment, subtractElements(channel.pool, commitment)] as const
     const unproven = { kind: 'settle', ledger, channel: id } as const
