@@ -222,7 +222,6 @@ export class Tower {
   }
 
   #wentBack(): void {
-    this.#duties.lookAtAll()
     for (const client of this.#jobs.doubt(this.#view.time)) this.#duties.reveal(client)
   }
 

@@ -16,6 +16,30 @@ interface Block extends LedgerTime {
   readonly cursor: number
 }
 
+/** A process's own way to the ledger: after `die` nothing that it does arrives, and nothing comes back. */
+export function lifeline(chain: ChainAdapter): { readonly chain: ChainAdapter; readonly die: () => void } {
+  let dead = false
+  const never = new Promise<never>(() => {})
+  const ifAlive = <T>(work: () => Promise<T>): Promise<T> => (dead ? never : work())
+  return {
+    die: () => {
+      dead = true
+    },
+    chain: {
+      genesis: chain.genesis,
+      ledger: chain.ledger,
+      submit: (tx) => ifAlive(() => chain.submit(tx)),
+      account: (id) => ifAlive(() => chain.account(id)),
+      channel: (id) => ifAlive(() => chain.channel(id)),
+      revealed: (point) => ifAlive(() => chain.revealed(point)),
+      now: () => ifAlive(() => chain.now()),
+      events: (cursor, signal) => chain.events(cursor, signal),
+      heads: (signal) => chain.heads(signal),
+      close: () => chain.close(),
+    },
+  }
+}
+
 export class ChainDouble implements ChainAdapter {
   readonly genesis
   readonly ledger

@@ -66,14 +66,21 @@ t.test('a job that somebody else has done is not done again', async (t) => {
   const { world, chain, channel } = yard
   const { time } = world.at
   const [seen, unseen] = [world.scalar(), world.scalar()]
-  await yard.alice.ask(jobOf(world, alice, channel, 'seen', deadline(seen, time + 50, time + 80)))
+  await yard.alice.ask(jobOf(world, alice, channel, 'seen', deadline(seen, time + 80, time + 80)))
   chain.take(reveal(world, alice, [seen]))
   await quiet()
   chain.pass(50)
   await quiet()
   t.same(chain.submitted, [], 'the reveal was seen')
+  chain.reorganise(2)
+  await quiet()
+  t.notOk(registered(yard, seen), 'taken back, and before its time: not yet the tower’s turn')
+  chain.pass(80)
+  await quiet()
+  t.ok(registered(yard, seen), 'but at its time, which here is its last second too')
+  chain.submitted.length = 0
   chain.take(reveal(world, bob, [unseen]))
-  await yard.alice.ask(jobOf(world, alice, channel, 'known', deadline(unseen, time, time + 80)))
+  await yard.alice.ask(jobOf(world, alice, channel, 'known', deadline(unseen, time, time + 200)))
   await quiet()
   t.equal(chain.submitted.length, 1)
   yard.timers.advance(100_000)
@@ -118,8 +125,23 @@ t.test('derived: when the outgoing point is revealed, the incoming one is, at on
   t.ok(registered(yard, incoming[2]!), 'revealed while the tower was down')
 
   const client = new Client(alice, yard.tower)
-  await client.ask(derived('cancelled', outgoing[3]!, y[3]!))
-  await client.ask(cancel('cancelled'))
+  const [before, ownY] = [world.scalar(), world.scalar()]
+  const point = scalarSubtract(before, ownY)!
+  chain.take(reveal(world, bob, [point]))
+  for (let block = 0; block < 20; block++) chain.pass(1)
+  await quiet()
+  chain.link = 'events only'
+  t.equal(await client.verdict(derived('unchecked', point, ownY)), 'jobReceipt')
+  await yard.crash()
+  await quiet()
+  chain.reconnect()
+  yard.timers.advance(1_000)
+  await quiet()
+  t.ok(registered(yard, before), 'revealed long before, and the tower died before it could look')
+
+  const last = new Client(alice, yard.tower)
+  await last.ask(derived('cancelled', outgoing[3]!, y[3]!))
+  await last.ask(cancel('cancelled'))
   chain.take(reveal(world, bob, [outgoing[3]!]))
   await quiet()
   t.notOk(registered(yard, incoming[3]!))

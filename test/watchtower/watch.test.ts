@@ -1,7 +1,12 @@
 /** T3: what a tower does when the ledger moves. The contract is real; only blocks, losses and reorganisations are the test's. */
 import t from 'tap'
 import { curve } from '../../src/base/curve/index.js'
+import { sha256 } from '../../src/base/digest.js'
 import { receiptDigest } from '../../src/base/message/tower.js'
+import type { Row } from '../../src/base/ports/store.js'
+import { parseRow } from '../../src/store/rows.js'
+import { zWatched } from '../../src/watchtower/record.js'
+import { dutyOf } from '../../src/watchtower/watcher.js'
 import { closeChannel, reveal, supersede } from '../contract/channel-transactions.js'
 import { alice, appointmentOf, bob, Client, exitOf, quiet, towerRole, Yard } from './yard.js'
 
@@ -63,6 +68,25 @@ t.test("the client's own exit is never punished; the other party is served apart
   await yard.bob.ask(appointmentOf(yard.channel, yard.state(4), yard.secrets(bob, 1, 3)))
   await quiet()
   t.equal(yard.chain.kinds().at(-1), 'punish', 'bob holds the secret of what alice recorded')
+  t.end()
+})
+
+t.test('whatever secrets are held, the own exit of a client gives no reason to punish', async (t) => {
+  const yard = await Yard.opened()
+  await yard.alice.ask(appointmentOf(yard.channel, yard.state(3), yard.secrets(alice, 0, 3)))
+  const row = (await rowsOf(yard)).map(({ value }) => parseRow(value, zWatched)).find(({ side }) => side === 0)
+  const view = { ...yard.world.channel(yard.channel.id), phase: 'disputed' as const }
+  const dispute = {
+    poster: 1 as const,
+    version: 1,
+    revocation: sha256(yard.secrets(alice, 1, 2).list[0]!),
+    deadline: 5_000,
+    standing: yard.state(3).encoded,
+    standingVersion: 3,
+  }
+  const at = { ledger: yard.world.ledger, now: 1_000 }
+  t.equal(dutyOf(row!, { ...view, dispute }, at)?.kind, 'punish')
+  t.equal(dutyOf(row!, { ...view, dispute: { ...dispute, poster: 0 } }, at), undefined)
   t.end()
 })
 
@@ -203,10 +227,10 @@ t.test('a channel that closes in agreement is forgotten; its tower submits nothi
   t.end()
 })
 
-async function rowsOf(yard: Yard): Promise<Uint8Array[]> {
-  const rows: Uint8Array[] = []
+async function rowsOf(yard: Yard): Promise<Row[]> {
+  const rows: Row[] = []
   const range = { from: Uint8Array.of(17), to: Uint8Array.of(19) }
-  for await (const { key } of yard.store.range(range)) rows.push(key)
+  for await (const row of yard.store.range(range)) rows.push(row)
   return rows
 }
 

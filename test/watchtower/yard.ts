@@ -17,7 +17,7 @@ import { fund } from '../contract/account-transactions.js'
 import { openChannel, type SignedState, signState, type TestChannel } from '../contract/channel-transactions.js'
 import { type Role, role, World } from '../contract/world.js'
 import { ManualTimers } from '../wire/people.js'
-import { ChainDouble } from './chain-double.js'
+import { ChainDouble, lifeline } from './chain-double.js'
 
 export const [alice, bob, mallory, towerRole] = [role('alice'), role('bob'), role('mallory'), role('tower')]
 
@@ -137,6 +137,7 @@ export class Yard {
   readonly chain: ChainDouble
   store: MemoryStore = memoryStore()
   tower!: Tower
+  #die = (): void => {}
 
   private constructor(
     readonly world: World,
@@ -174,13 +175,16 @@ export class Yard {
 
   async startTower(store: MemoryStore = this.store): Promise<void> {
     this.store = store
-    const { chain, timers, config } = this
+    const { timers, config } = this
+    const { chain, die } = lifeline(this.chain)
+    this.#die = die
     this.tower = await Tower.open({ store, key: towerRole.key, chain, timers, logger: silent, config })
     await this.tower.start()
   }
 
   /** Power loss: the tower's object is left behind, what was synced stays. */
   async crash(inFlight: 'lost' | 'kept' = 'lost'): Promise<void> {
+    this.#die()
     const store = this.store.crash(inFlight)
     await this.startTower(store)
   }
