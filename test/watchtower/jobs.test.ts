@@ -128,8 +128,10 @@ t.test('derived: when the outgoing point is revealed, the incoming one is, at on
   const [before, ownY] = [world.scalar(), world.scalar()]
   const point = scalarSubtract(before, ownY)!
   chain.take(reveal(world, bob, [point]))
-  for (let block = 0; block < 20; block++) chain.pass(1)
-  await quiet()
+  for (let block = 0; block < 10; block++) {
+    chain.pass(1)
+    await quiet()
+  }
   chain.link = 'events only'
   t.equal(await client.verdict(derived('unchecked', point, ownY)), 'jobReceipt')
   await yard.crash()

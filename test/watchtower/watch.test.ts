@@ -213,6 +213,26 @@ t.test('a reorganisation without a lower head is found by looking again', async 
   t.end()
 })
 
+t.test('a reorganisation while the tower is down: another exit stands where one was seen', async (t) => {
+  const yard = await Yard.opened()
+  const [one, other] = [yard.plant('one'), yard.plant('other')]
+  for (const channel of [one, other]) {
+    await yard.alice.register(channel)
+    await yard.alice.ask(appointmentOf(channel, yard.planted(channel, 3)))
+  }
+  yard.chain.pass(1)
+  yard.chain.take(exitOf(yard.world, one, 1, yard.planted(one, 3)))
+  await quiet()
+  await yard.tower.stop()
+  yard.chain.reorganise(1)
+  yard.chain.take(exitOf(yard.world, other, 1, yard.planted(other, 2)))
+  yard.chain.pass(1)
+  await yard.startTower(yard.store.crash())
+  await quiet()
+  t.equal(yard.world.channel(other.id).dispute?.standingVersion, 3)
+  t.end()
+})
+
 t.test('a channel that closes in agreement is forgotten; its tower submits nothing', async (t) => {
   const yard = await Yard.opened()
   await yard.alice.ask(appointmentOf(yard.channel, yard.state(3), yard.secrets(alice, 0, 2)))
