@@ -59,6 +59,7 @@ export class Desk {
     const last = this.#lanes.get(name)
     const decide = (): Promise<Finish> => this.#decide(client, request)
     const decided = last === undefined ? decide() : last.decided.then(decide)
+    // T2: after the answer before it, and so after the sync of everything that the requests before it wrote.
     const answered = Promise.all([decided, last?.answered]).then(([finish]) => finish())
     const lane: Lane = { decided, answered }
     this.#lanes.set(name, lane)
@@ -92,7 +93,7 @@ export class Desk {
   async #register(client: AccountId, { channel }: TowerMessageOf<'register'>): Promise<Finish> {
     const { books, chain, config, watchedChanged } = this.options
     const known = books.watchedFor(channel, client)
-    if (known !== undefined) return this.#when(books.durable(), () => registeredAnswer(known))
+    if (known !== undefined) return async () => registeredAnswer(known)
     let view: Awaited<ReturnType<ChainAdapter['channel']>>
     try {
       view = await chain.channel(channel)
@@ -114,9 +115,9 @@ export class Desk {
     if (watched === undefined) return refused('appointment', 'tower_not_watched', channel)
     const next = appoint(watched, body, chain.genesis.keyBits, books.usage(client), config)
     if (!next.ok) return refused('appointment', next.error.code, channel)
-    const changed = next.value !== watched
-    const durable = changed ? books.keep(next.value) : books.durable()
-    if (changed) watchedChanged(next.value)
+    if (next.value === watched) return async () => this.#receipt(client, watched)
+    const durable = books.keep(next.value)
+    watchedChanged(next.value)
     return this.#when(durable, () => this.#receipt(client, next.value))
   }
 
@@ -134,7 +135,7 @@ export class Desk {
     if (watched === undefined) return refused('retrieve', 'tower_not_watched', channel)
     const { newest, secrets } = watched
     const held = newest === null ? null : { state: newest.state, signatures: newest.signatures }
-    return this.#when(books.durable(), () => ({ name: 'retrieved', body: { channel, newest: held, secrets } }))
+    return async () => ({ name: 'retrieved', body: { channel, newest: held, secrets } })
   }
 
   #revealJob(client: AccountId, body: TowerMessageOf<'revealJob'>): Finish {
@@ -149,7 +150,7 @@ export class Desk {
     const known = jobs.get(client, job)
     if (known !== undefined) {
       const same = equalBytes(cbor(known), cbor({ client, ...body }))
-      return same ? this.#when(books.durable(), receipt) : refused('revealJob', 'tower_job_conflict', channel, job)
+      return same ? async () => receipt() : refused('revealJob', 'tower_job_conflict', channel, job)
     }
     if (books.watchedFor(channel, client) === undefined) {
       return refused('revealJob', 'tower_not_watched', channel, job)
@@ -166,9 +167,10 @@ export class Desk {
   #cancelJob(client: AccountId, { job }: TowerMessageOf<'cancelJob'>): Finish {
     const { books, jobs } = this.options
     const known = jobs.get(client, job)
-    if (known !== undefined) jobs.remove(known)
-    const durable = known === undefined ? books.durable() : books.forgetJob(known)
-    return this.#when(durable, () => ({ name: 'jobCancelled', body: { job } }))
+    const cancelled: TowerAnswer = { name: 'jobCancelled', body: { job } }
+    if (known === undefined) return async () => cancelled
+    jobs.remove(known)
+    return this.#when(books.forgetJob(known), () => cancelled)
   }
 
   #when(durable: Promise<void>, answer: () => TowerAnswer): Finish {
