@@ -29,10 +29,12 @@ export function buildShim(): string {
 /** What may happen to the disk of one process: shim.c says what each means. */
 export interface Disk {
   readonly cut?: number
+  readonly armed?: number
   readonly torn?: number
   readonly noSync?: boolean
   readonly failSync?: number
-  readonly full?: { readonly after: number; readonly freedBy: string }
+  /** `refusals`: the disk is free again after so many; 0: never. */
+  readonly full?: { readonly after: number; readonly refusals: number }
 }
 
 /** The environment that puts a process on such a disk. `shadow`: empty, on the file system of `dir`, outside of it. */
@@ -42,10 +44,11 @@ export const diskEnv = (dir: string, shadow: string, disk: Disk): Record<string,
   MERIDIAN_SHIM_DIR: dir,
   MERIDIAN_SHIM_SHADOW: shadow,
   ...(disk.cut === undefined ? {} : { MERIDIAN_SHIM_CUT: String(disk.cut) }),
+  ...(disk.armed === undefined ? {} : { MERIDIAN_SHIM_ARMED: String(disk.armed) }),
   ...(disk.torn === undefined ? {} : { MERIDIAN_SHIM_TORN: String(disk.torn) }),
   ...(disk.noSync ? { MERIDIAN_SHIM_NO_SYNC: '1' } : {}),
   ...(disk.failSync === undefined ? {} : { MERIDIAN_SHIM_FAIL_SYNC: String(disk.failSync) }),
   ...(disk.full === undefined
     ? {}
-    : { MERIDIAN_SHIM_FULL: String(disk.full.after), MERIDIAN_SHIM_FREE: disk.full.freedBy }),
+    : { MERIDIAN_SHIM_FULL: String(1 + disk.full.after), MERIDIAN_SHIM_FREE_AFTER: String(disk.full.refusals) }),
 })

@@ -30,11 +30,11 @@ typedef struct { enum Change change; char from[PATH_MAX], to[PATH_MAX], kept[PAT
 
 static char root[PATH_MAX], shadow[PATH_MAX];
 static size_t root_length;
-static long cut_at, fail_sync, full_after;
-static const char *free_file;
+static volatile long cut_at;
+static long armed, fail_sync, full_after, full_refusals;
 static int no_sync, torn;
 static unsigned long torn_state;
-static long calls, syncs, written, kept_files;
+static long calls, syncs, written, refusals, kept_files;
 static File *files;
 static size_t file_count;
 static Entry *entries;
@@ -65,15 +65,23 @@ static long number(const char *name) {
   return text == NULL ? 0 : atol(text);
 }
 
+/* Told by the test: the power goes so many calls from now. */
+static void arm(int signal) {
+  (void)signal;
+  cut_at = calls + armed;
+}
+
 __attribute__((constructor)) static void begin(void) {
   const char *dir = getenv("MERIDIAN_SHIM_DIR"), *aside = getenv("MERIDIAN_SHIM_SHADOW");
   if (dir == NULL || aside == NULL) return;
   if (realpath(dir, root) == NULL || realpath(aside, shadow) == NULL) die("directory", dir);
   root_length = strlen(root);
   cut_at = number("MERIDIAN_SHIM_CUT");
+  armed = number("MERIDIAN_SHIM_ARMED");
+  if (armed > 0) signal(SIGUSR2, arm);
   fail_sync = number("MERIDIAN_SHIM_FAIL_SYNC");
   full_after = number("MERIDIAN_SHIM_FULL");
-  free_file = getenv("MERIDIAN_SHIM_FREE");
+  full_refusals = number("MERIDIAN_SHIM_FREE_AFTER");
   no_sync = number("MERIDIAN_SHIM_NO_SYNC") != 0;
   torn_state = (unsigned long)number("MERIDIAN_SHIM_TORN");
   torn = torn_state != 0;
@@ -264,7 +272,8 @@ static void cut(const char *call) {
 /* Every tracked call begins here and ends with leave(). */
 static void enter(const char *call) {
   pthread_rwlock_rdlock(&world);
-  if (__sync_add_and_fetch(&calls, 1) == cut_at) cut(call);
+  long now = __sync_add_and_fetch(&calls, 1);
+  if (cut_at > 0 && now >= cut_at) cut(call);
 }
 static void leave(void) {
   pthread_rwlock_unlock(&world);
@@ -274,7 +283,7 @@ static void leave(void) {
 static size_t room(size_t wanted) {
   long now = __sync_add_and_fetch(&written, (long)wanted);
   if (full_after == 0 || now <= full_after) return wanted;
-  if (free_file != NULL && access(free_file, F_OK) == 0) return wanted;
+  if (__sync_add_and_fetch(&refusals, 1) > full_refusals && full_refusals > 0) return wanted;
   long over = now - full_after;
   return (long)wanted > over ? wanted - (size_t)over : 0;
 }

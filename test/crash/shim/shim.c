@@ -5,10 +5,12 @@
  *   MERIDIAN_SHIM_DIR        absolute directory that is watched
  *   MERIDIAN_SHIM_SHADOW     empty directory on the same file system, outside of it
  *   MERIDIAN_SHIM_CUT        the power goes before this tracked call, counted from 1
+ *   MERIDIAN_SHIM_ARMED      after a SIGUSR2 the power goes before so many calls more
  *   MERIDIAN_SHIM_TORN       a seed: of what was not synced a random part survives; else nothing does
  *   MERIDIAN_SHIM_NO_SYNC    syncs succeed and do nothing: the control experiment
  *   MERIDIAN_SHIM_FAIL_SYNC  this sync fails with EIO, counted from 1
- *   MERIDIAN_SHIM_FULL       after so many bytes the disk is full (ENOSPC) until the file MERIDIAN_SHIM_FREE exists
+ *   MERIDIAN_SHIM_FULL       after so many bytes the disk is full (ENOSPC),
+ *   MERIDIAN_SHIM_FREE_AFTER until it has refused so many writes; 0: for good
  *
  * Creating a file called power-cut below the directory cuts at once. What stood there when the process began counts as
  * synced. A name is durable by a sync of its directory only, as POSIX has it. A way to write that the model does not

@@ -1,0 +1,22 @@
+/** A few kills, power cuts and broken disks under load, over one network of real processes; `npm run crash` is the long run. */
+import t from 'tap'
+import { type LoopName, runLoop } from './processes/loops.js'
+import { noShim } from './shim/build.js'
+
+const SHORT: Readonly<Record<Exclude<LoopName, 'no-sync'>, number>> = {
+  kill: 4,
+  power: 3,
+  'io-error': 2,
+  'disk-full': 2,
+}
+
+const dir = t.testdir()
+for (const [name, target] of Object.entries(SHORT) as [keyof typeof SHORT, number][]) {
+  const skip = (name === 'kill' ? undefined : noShim()) ?? false
+  t.test(`${name}: nothing acknowledged is lost or doubled, to the unit`, { skip }, async (t) => {
+    const { broken, ends, succeeded } = await runLoop({ name, target, seed: 5, dir, tell: (line) => t.comment(line) })
+    t.equal(broken, undefined)
+    t.ok(ends >= target)
+    t.ok(succeeded > 0)
+  })
+}
