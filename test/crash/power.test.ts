@@ -6,9 +6,11 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { createDirectory } from '../../src/store/directory.js'
+import { FATAL_EXIT_CODE } from '../../src/store/fatal.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { type Disk, diskEnv, noShim } from './shim/build.js'
 
+t.setTimeout(900_000)
 const skip = noShim() ?? false
 const script = (name: string): string => fileURLToPath(new URL(`./shim/${name}.js`, import.meta.url))
 
@@ -16,6 +18,7 @@ interface Life {
   readonly lines: readonly string[]
   readonly errors: string
   readonly signal: NodeJS.Signals | null
+  readonly code: number | null
 }
 
 let shadows = 0
@@ -30,10 +33,12 @@ async function live(root: string, dir: string, args: readonly string[], disk: Di
   child.stderr.on('data', (bytes) => {
     errors += bytes
   })
-  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('close', (_code, signal) => resolve(signal)))
+  const ended = new Promise<Pick<Life, 'code' | 'signal'>>((resolve) =>
+    child.on('close', (code, signal) => resolve({ code, signal })),
+  )
   const lines: string[] = []
   for await (const line of createInterface({ input: child.stdout })) lines.push(line)
-  return { lines, errors, signal: await ended }
+  return { lines, errors, ...(await ended) }
 }
 
 const tree = (dir: string): Record<string, string> =>
@@ -88,7 +93,7 @@ async function prepare(t: Test): Promise<{ root: string; dir: string; passphrase
 function judge(lines: readonly string[], promised: Promised): void {
   for (const line of lines) {
     const [word, value] = line.split(' ')
-    if (word === 'behind' || word === 'refused') promised.lost += 1
+    if (word === 'behind' || (word === 'refused' && value !== 'store_failed')) promised.lost += 1
     else if (word === 'at' && Number(value) < promised.version) promised.lost += 1
     if (word === 'at' || word === 'acknowledged') promised.version = Number(value)
   }
@@ -125,4 +130,24 @@ t.test('but where syncs are switched off it does', { skip }, async (t) => {
     judge((await live(root, dir, [script('store-writer'), dir, passphrase, '2000'], disk)).lines, promised)
   }
   t.ok(promised.lost > 0)
+})
+
+t.test('a disk that fails ends the process at once, and what was acknowledged is there', { skip }, async (t) => {
+  const { root, dir, passphrase } = await prepare(t)
+  const promised: Promised = { version: 0, lost: 0 }
+  const disks: readonly Disk[] = [
+    { failSync: 20 },
+    { failSync: 31 },
+    { full: { after: 300_000, refusals: 1 } },
+    { full: { after: 9_000_000, refusals: 2 } },
+    { full: { after: 100_000, refusals: 0 } },
+  ]
+  for (const disk of disks) {
+    const { lines, code, errors } = await live(root, dir, [script('store-writer'), dir, passphrase, '50000'], disk)
+    t.equal(code, FATAL_EXIT_CODE, errors)
+    judge(lines, promised)
+  }
+  judge((await live(root, dir, [script('store-writer'), dir, passphrase, '2000'], { cut: 200 })).lines, promised)
+  t.ok(promised.version > 20, `${promised.version} acknowledged`)
+  t.equal(promised.lost, 0)
 })

@@ -35,6 +35,10 @@ export class Lives {
     this.failed.catch(() => undefined) // told by whoever races against it
   }
 
+  get answering(): readonly PartyName[] {
+    return [...this.#running.keys()]
+  }
+
   begin(): void {
     this.#loops = PARTIES.map((name) => this.#live(name).catch((error) => this.#fail(error)))
   }

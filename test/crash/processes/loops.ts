@@ -46,7 +46,7 @@ export interface LoopResult extends State {
 }
 
 const STREAMS = 4
-const RECONCILE_EVERY = 50
+const RECONCILE_EVERY = 25
 /** Payments that arrive between two strikes, and how long they are waited for: with a node down there may be none. */
 const BETWEEN = 6
 const BETWEEN_MS = 10_000
@@ -124,6 +124,7 @@ class Run {
   readonly #lives: Lives
   #ledgerKills = 0
   #calm = false
+  #over = false
 
   constructor(
     private readonly options: LoopOptions,
@@ -178,7 +179,7 @@ class Run {
 
   /** Strikes until the goal, then quiet: everything ends, and the books are compared. */
   async #round(goal: number): Promise<void> {
-    while (this.result.ends < goal) {
+    while (this.result.ends < goal && !this.#over) {
       const { arrived } = this.#traffic
       const enough = arrived + this.#rng.below(BETWEEN)
       await this.#until(() => this.#traffic.arrived >= enough, BETWEEN_MS)
@@ -197,7 +198,10 @@ class Run {
     if (ledger !== undefined && this.#rng.below(ledger) === 0) {
       await this.network.killLedger()
       this.#ledgerKills += 1
-    } else if (strike !== undefined) this.network.signal(this.#rng.pick(PARTIES), strike)
+    } else if (strike === 'SIGKILL') this.network.signal(this.#rng.pick(PARTIES), strike)
+    else if (strike !== undefined && this.#lives.answering.length > 0) {
+      this.network.signal(this.#rng.pick(this.#lives.answering), strike) // before that its shim may not hear it
+    }
   }
 
   async #until(holds: () => boolean, ms: number): Promise<void> {
@@ -221,6 +225,7 @@ class Run {
   }
 
   async end(): Promise<void> {
+    this.#over = true
     this.#traffic.stop()
     this.#save()
     await this.#lives.end()

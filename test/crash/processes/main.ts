@@ -6,9 +6,9 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { noShim } from '../shim/build.js'
 import { type LoopName, type LoopResult, runLoop } from './loops.js'
 import { restoreFounded } from './network.js'
-import { noShim } from '../shim/build.js'
 
 const OPTIONS = {
   kill: { type: 'string' },
@@ -75,6 +75,8 @@ export async function processes(args: readonly string[]): Promise<number> {
   const dir = values.dir ?? join(tmpdir(), `meridian-crash-${name}-${seed}`)
   if (name === 'no-sync') return control(target, seed, dir)
   const result = await runLoop({ name, target, seed, dir, tell })
-  console.log(report(name, result, result.broken === undefined ? '0 lost, 0 doubled' : `BROKEN ${result.broken}; ${dir}`))
+  console.log(
+    report(name, result, result.broken === undefined ? '0 lost, 0 doubled' : `BROKEN ${result.broken}; ${dir}`),
+  )
   return result.broken === undefined ? 0 : 1
 }

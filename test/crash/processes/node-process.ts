@@ -3,11 +3,13 @@
  * when it is told where: the wait for a restart is the store's and the ledger's, not the module loader's.
  */
 
+import { MeridianError } from '../../../src/base/errors.js'
 import { need } from '../../../src/chain-adapter/need.js'
 import { hostNode } from '../../../src/cli/hosted-node.js'
 import type { Output } from '../../../src/cli/output.js'
 import { createPool } from '../../../src/privacy/pool.js'
 import { openDirectory } from '../../../src/store/directory.js'
+import { FATAL_EXIT_CODE } from '../../../src/store/fatal.js'
 import { Departures } from './departures.js'
 
 export interface Begin {
@@ -23,6 +25,7 @@ export interface Begin {
 
 export type Said = { readonly broken: readonly string[] } | { readonly url: string }
 
+const DEFECT = 70
 const say = (said: Said): void => void process.send!(said)
 const out: Output = { json: false, print: () => undefined, note: () => undefined }
 const pool = createPool({ threads: 1 })
@@ -42,7 +45,8 @@ async function begin({ dir, passphrase, ledger, listen, inboundMax, forwarding, 
 process.once('message', (message: Begin) => {
   begin(message).catch((error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
-    process.exit(70)
+    const disk = error instanceof MeridianError && error.code === 'store_failed'
+    process.exit(disk ? FATAL_EXIT_CODE : DEFECT) // a disk that refuses a start
   })
 })
 process.on('disconnect', () => process.exit())

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { readU64, u64, utf8 } from '../../../src/base/bytes.js'
 import type { ChannelId } from '../../../src/base/ids.js'
 import { openDirectory } from '../../../src/store/directory.js'
+import { FATAL_EXIT_CODE } from '../../../src/store/fatal.js'
 import { tableKey } from '../../../src/store/tables.js'
 
 const [dir, passphraseFile, valueBytes, moment] = process.argv.slice(2)
@@ -15,7 +16,7 @@ const say = (line: string) => writeSync(1, `${line}\n`)
 const opened = await openDirectory(dir!, passphraseFile!)
 if (!opened.ok) {
   say(`refused ${opened.error.code} ${opened.error.detail ?? ''}`)
-  process.exit(3)
+  process.exit(opened.error.code === 'store_failed' ? FATAL_EXIT_CODE : 3)
 }
 const directory = opened.value
 const channel = new Uint8Array(32).fill(1) as ChannelId
