@@ -47,9 +47,11 @@ export interface LoopResult extends State {
 
 const STREAMS = 4
 const RECONCILE_EVERY = 25
-/** Payments that arrive between two strikes, and how long they are waited for: with a node down there may be none. */
-const BETWEEN = 6
-const BETWEEN_MS = 10_000
+/** Payments that arrive between most strikes, at most, and how long they are waited for. */
+const BETWEEN = 5
+const BETWEEN_MS = 60_000
+/** A strike on the ledger, or on a node that is just starting, may not be counted. */
+const COUNTED_MS = 3_000
 const POLL_MS = 10
 /** Nothing at all happened for so long: something is stuck. */
 const STUCK_MS = 300_000
@@ -181,11 +183,11 @@ class Run {
   async #round(goal: number): Promise<void> {
     while (this.result.ends < goal && !this.#over) {
       const { arrived } = this.#traffic
-      const enough = arrived + this.#rng.below(BETWEEN)
+      const enough = arrived + (this.#rng.below(6) === 0 ? 0 : 1 + this.#rng.below(BETWEEN))
       await this.#until(() => this.#traffic.arrived >= enough, BETWEEN_MS)
       const had = this.result.ends
       await this.#strike()
-      await this.#until(() => this.result.ends > had, BETWEEN_MS)
+      await this.#until(() => this.result.ends > had, COUNTED_MS)
     }
     this.#calm = true
     await this.#intime(this.#traffic.pause())

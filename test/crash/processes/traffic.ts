@@ -109,7 +109,10 @@ export class Traffic {
       payment.status = answer.status
       payment.fee = answer.fee_minor ?? 0n
       if (payment.status === 'succeeded') this.arrived += 1
-      return this.#note(payment)
+      this.#note(payment)
+      // A node on the way is down: it fails at once, and so would the next.
+      if (payment.status === 'failed') await new Promise((resolve) => setTimeout(resolve, AGAIN_MS * 5))
+      return
     }
   }
 
