@@ -123,7 +123,8 @@ export function proposeNoted(turn: Turn): undefined {
 function wish(turn: Turn, note: LockNote): OperationBody | undefined {
   const { lock, scalar, release } = note
   const ref = { from: lock.from, id: lock.id }
-  if (scalar !== undefined) return tooLate(turn, note) ? undefined : { kind: 'claim', lock: ref, scalar }
+  // A dead lock goes back to its payer although the scalar is known: nobody will ever claim it.
+  if (scalar !== undefined && !tooLate(turn, note)) return { kind: 'claim', lock: ref, scalar }
   return release === undefined ? undefined : { kind: 'release', lock: ref, reason: release }
 }
 
@@ -148,8 +149,9 @@ export function receivePropose(turn: Turn, message: ChannelMessageOf<'propose'>)
       if (!isKnown(state, operation)) return breach(turn, 'C4', 'an id was used for two operations')
       continue
     }
-    // C10: nothing new after the sender's own shutdown.
-    if (state.shutdown.received && isOffer(operation)) return breach(turn, 'C10', 'an offer after shutdown')
+    // C10: nothing new after the sender's own shutdown. What the leader repeats for its outstanding commit (C8) is older.
+    if (state.shutdown.received && state.link !== 'recommit' && isOffer(operation))
+      return breach(turn, 'C10', 'an offer after shutdown')
     next = operation.id + 1
     fresh.push(operation)
   }

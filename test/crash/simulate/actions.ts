@@ -6,7 +6,7 @@ import type { ChannelId, LedgerId } from '../../../src/base/ids.js'
 import type { Result } from '../../../src/base/result.js'
 import { type TransactionOf, transactionDigest } from '../../../src/base/transaction.js'
 import { channelKeys } from '../../../src/channel/keys.js'
-import { MARGIN_S, NAMES, type Name } from './base.js'
+import { NAMES, type Name, SLICE_S } from './base.js'
 import type { Fault, Image } from './disk.js'
 import { durableChannel, durableTerms } from './durable.js'
 import type { Host } from './host.js'
@@ -92,9 +92,9 @@ function stall(world: World, { a, b }: Instruction): string {
 /** Every node is up and hears every block: whoever is away longer than its windows needs towers. */
 async function forward(world: World, { b }: Instruction): Promise<string> {
   const seconds = 900 + 12 * b
-  for (let left = seconds; left > 0; left -= MARGIN_S / 4) {
+  for (let left = seconds; left > 0; left -= SLICE_S) {
     for (const host of world.list) host.start()
-    await world.pass(Math.min(left, MARGIN_S / 4))
+    await world.pass(Math.min(left, SLICE_S))
   }
   return 'forward'
 }
@@ -193,7 +193,7 @@ export const ACTIONS: Readonly<Record<ActionName, Action>> = {
   },
   reorganise: (world) => (world.ledger.reorganise() ? 'reorganise' : 'wait'),
   withhold(world, { b }) {
-    world.ledger.withhold(1 + (b % 3))
+    world.ledger.withhold(1 + (b % 2))
     return 'withhold'
   },
   lose(world, { b }) {

@@ -28,6 +28,8 @@ export const NAMES = ['payer', 'hub', 'hospital', 'mallory'] as const
 export type Name = (typeof NAMES)[number]
 
 export const MARGIN_S = 300
+/** Time goes by in these: a reveal at the margin is in time, two withheld blocks and a lost call later. */
+export const SLICE_S = 50
 export const WINDOW_S = 2_000
 const KEY_BITS = 1024
 const open = { enabled: true, depositMin: 1n as Amount, shareMax: (1n << 40n) as Amount }

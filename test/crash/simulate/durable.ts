@@ -1,11 +1,10 @@
 /** What of a channel a power cut at this moment would leave on a disk. */
 
-import { equalBytes } from '../../../src/base/bytes.js'
 import type { ChannelId } from '../../../src/base/ids.js'
 import { decodeTerms } from '../../../src/channel/terms.js'
 import type { Channel, Terms } from '../../../src/channel/types.js'
 import { readChannelRow } from '../../../src/node/live-channel.js'
-import { decodeSlot, type Mark, SLOT_BYTES, slotOffset } from '../../../src/store/high-water-slot.js'
+import { decodeSlot, type Mark, PAGE_BYTES, SLOT_BYTES, SLOTS_PER_PAGE } from '../../../src/store/high-water-slot.js'
 import { tableKey } from '../../../src/store/tables.js'
 import { type Disk, type Image, keyText } from './disk.js'
 import { FILE_ID } from './store.js'
@@ -27,16 +26,15 @@ export function durableTerms({ rows }: Pick<Image, 'rows'>, id: ChannelId): Term
   return terms?.ok === true ? terms.value : undefined
 }
 
-/** The newest whole slot of the channel. */
+/** The newest whole slot of the channel: wherever its id stands in the file. */
 export function durableMark({ marks }: Pick<Disk, 'marks'>, id: ChannelId): Mark | undefined {
+  const file = Buffer.from(marks.buffer, marks.byteOffset, marks.length)
   let best: { readonly sequence: number; readonly mark: Mark } | undefined
-  for (let position = 0; slotOffset(position, 1) + SLOT_BYTES <= marks.length && position < 16; position++) {
-    for (const parity of [0, 1]) {
-      const at = slotOffset(position, parity)
-      const slot = decodeSlot(FILE_ID, position, marks.subarray(at, at + SLOT_BYTES))
-      if (typeof slot === 'string' || slot.channel === undefined || !equalBytes(slot.channel, id)) continue
-      if (best === undefined || slot.sequence > best.sequence) best = slot
-    }
+  for (let at = file.indexOf(id); at >= 0; at = file.indexOf(id, at + SLOT_BYTES)) {
+    const page = Math.floor(at / PAGE_BYTES) - 1
+    const position = Math.floor(page / 2) * SLOTS_PER_PAGE + (at % PAGE_BYTES) / SLOT_BYTES
+    const slot = decodeSlot(FILE_ID, position, marks.subarray(at, at + SLOT_BYTES))
+    if (typeof slot !== 'string' && (best === undefined || slot.sequence > best.sequence)) best = slot
   }
   return best?.mark
 }

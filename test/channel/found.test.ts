@@ -1,0 +1,59 @@
+/** What the simulation of whole networks found in the machine (docs/crash.md): each case alone, as short as it gets. */
+import t from 'tap'
+import { otherSide, type Side } from '../../src/base/channel-state.js'
+import { live, pay, scalarOf } from './mallory.js'
+import type { World } from './world.js'
+
+/** Rounds go on until one side has no R left for another version: its worker is busy. */
+function exhaust(world: World, side: Side): void {
+  // The leader needs one to commit the next version, the follower one to acknowledge it: it names the one after.
+  const isReady = (): boolean => {
+    const { current, randomizers } = world.parties[side].state
+    return randomizers.has(current.content.version + 1 + side)
+  }
+  for (let rounds = 0; isReady(); rounds++) {
+    if (rounds > 10) throw new Error(`${side} never ran out of R`)
+    world.input(0, { type: 'offer', operations: [pay(1n)] })
+    world.parties[otherSide(side)].work()
+    while (world.deliver(0) || world.deliver(1)) world.parties[otherSide(side)].work()
+  }
+}
+
+t.test('C8, C10: what a leader repeats for its outstanding commit is no offer after its shutdown', async (t) => {
+  const world = live()
+  exhaust(world, 1)
+  world.input(0, { type: 'offer', operations: [pay(1n)] })
+  world.input(0, { type: 'closeWanted' })
+  while (world.deliver(0));
+  t.equal(world.bob.state.shutdown.received, true)
+  t.ok(world.bob.state.held !== null, 'the commit waits for an R of bob')
+  world.cut()
+  world.connect()
+  world.settle()
+  t.equal(world.bob.state.phase, 'open')
+  t.equal(world.bob.state.breach, null)
+  t.equal(world.bob.state.current.content.version, world.alice.state.current.content.version)
+})
+
+t.test(
+  'C4, C12: a lock that died with its claim on the way goes back to its payer, who has seen the scalar',
+  async (t) => {
+    const world = live()
+    exhaust(world, 0)
+    const { lock } = world.alice.toldOf('lockIn').find((effect) => effect.lock.from === 0)!
+    world.input(1, { type: 'fulfill', lock, scalar: scalarOf(0) })
+    world.deliver(1)
+    t.equal(world.alice.toldOf('lockClaimed').length, 1, 'alice has seen the scalar and could not commit the claim')
+    world.cut()
+    world.bob.down = true // it sleeps through its margin
+    world.ledger.time = lock.expiry + 1
+    world.ledger.height += 1
+    world.alice.input({ type: 'tick' })
+    world.connect()
+    world.settle()
+    for (const { state } of world.parties) {
+      t.notOk(state.current.content.locks.some(({ from, id }) => from === lock.from && id === lock.id))
+    }
+    t.ok(world.alice.toldOf('lockReturned').some((told) => told.lock.id === lock.id && told.lock.from === 0))
+  },
+)
