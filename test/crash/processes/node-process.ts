@@ -50,3 +50,4 @@ process.once('message', (message: Begin) => {
   })
 })
 process.on('disconnect', () => process.exit())
+if (!process.connected) process.exit() // the parent went while this was loading
