@@ -30,6 +30,18 @@ export const zNodeJson = z.object({
   channels_recovering: z.int(),
   restored: z.boolean(),
   fees_earned_minor: zMinor,
+  towers: z.array(
+    z.object({
+      account: z.string(),
+      url: z.string(),
+      connected: z.boolean(),
+      channels: z.int(),
+      behind: z.int(),
+      jobs: z.int(),
+      code: z.string().nullable(),
+    }),
+  ),
+  tower_receipts_required: z.int(),
   ready: z.boolean(),
 })
 export const zPeersJson = z.object({
@@ -56,6 +68,7 @@ export const zPolicyJson = z.object({
   max_minor: zMinor,
   enabled: z.boolean(),
 })
+export const zTowerReceiptsJson = z.object({ receipts: z.array(z.string()) })
 export const zChannelJson = z.object({
   channel: z.string(),
   peer: z.string(),
@@ -77,6 +90,8 @@ export const zChannelJson = z.object({
   /** Ledger time at which the balance is back at the latest: now, by an exit, or by the one that stands. */
   back_at: z.int().nullable(),
   exit: z.object({ allowed: z.boolean(), missing: z.string().nullable(), in_s: z.int().nullable() }),
+  tower_lag: z.int().nullable(),
+  tower_waiting: z.int(),
   policy: zPolicyJson,
 })
 export const zChannelsJson = z.object({ channels: z.array(zChannelJson) })

@@ -29,6 +29,7 @@ import {
   zReceiptJson,
   zRegisteredJson,
   zRegistrationJson,
+  zTowerReceiptsJson,
 } from './answers.js'
 import { readApiFile } from './api-file.js'
 import { type ApiEvent, followEvents } from './event-stream.js'
@@ -80,6 +81,8 @@ export class ApiClient {
 
   channels = () => this.#get('/v1/channels', zChannelsJson)
   channel = (id: string) => this.#get(`/v1/channels/${encodeURIComponent(id)}`, zChannelJson)
+  /** What towers signed for: one line of a receipt file per tower. */
+  towerReceipts = (id: string) => this.#get(`/v1/channels/${encodeURIComponent(id)}/receipts`, zTowerReceiptsJson)
   /** @param peer `<account>@ws://host:port`; `inbound` is asked of the peer (R7). */
   openChannel = (idempotencyKey: string, peer: string, deposit: Amount, inbound: Amount) =>
     this.#post(

@@ -30,6 +30,8 @@ export const nodeView = (status: ReturnType<Node['status']>) => ({
   channels_recovering: status.recovering,
   restored: status.restored,
   fees_earned_minor: minor(status.feesEarned),
+  towers: status.towers,
+  tower_receipts_required: status.towerReceiptsRequired,
   ready: status.ready,
 })
 
@@ -75,6 +77,8 @@ export const channelView = (channel: ChannelSummary) => ({
   window_s: channel.window,
   back_at: channel.backAt,
   exit: exitView(channel.exit),
+  tower_lag: channel.towerLag,
+  tower_waiting: channel.towerWaiting,
   policy: policyView(channel.policy),
 })
 

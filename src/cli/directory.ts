@@ -19,6 +19,7 @@ import { writeFileAtomic } from '../store/file.js'
 import { openKeystore, type PassphraseSource, readPassphrase, type Secrets } from '../store/keystore.js'
 import { type RegistrationRequest, zRegistrationRequest } from '../wallet/registration.js'
 import { TOWER_DEFAULTS } from '../watchtower/config.js'
+import { parsePeerAddress } from '../wire/address.js'
 import { UsageError } from './exit.js'
 import { nearestName } from './nearest.js'
 import { LOG_LEVELS, type LogLevel } from './node-log.js'
@@ -41,6 +42,14 @@ const zPort = z.int().min(0).max(65_535)
 const zPpm = z.int().min(0).max(PPM_MAX)
 const zSeconds = z.int().min(1).max(LIMITS.window_s)
 const zQuota = z.int().min(1).max(1_000_000_000)
+const zCount = z.int().min(0).max(LIMITS.towers)
+const zTowers = z.preprocess(
+  (given) => (typeof given === 'string' ? given.split(',') : given), // the environment has no lists
+  z
+    .array(z.string().refine((text) => parsePeerAddress(text).ok, 'account@ws://host:port of every tower'))
+    .max(LIMITS.towers)
+    .refine((all) => new Set(all.map((one) => one.slice(0, 66))).size === all.length, 'every tower once'),
+)
 const zDecimal = z.string().refine((text) => parseDecimal(text).ok, 'an amount with exactly two decimals, such as 0.10')
 
 interface ConfigKey<S extends z.ZodType> {
@@ -146,6 +155,24 @@ export const CONFIG = {
     TOWER_DEFAULTS.requestsPerSecond,
     'A tower: requests of one client in a second; above it the client is read more slowly, not cut off.',
   ),
+  towers: key(
+    'MERIDIAN_TOWERS',
+    zTowers,
+    [],
+    'Watchtowers, account@ws://host:port each, that answer old exits while this node is away (docs/towers.md).',
+  ),
+  tower_receipts_required: key(
+    'MERIDIAN_TOWER_RECEIPTS_REQUIRED',
+    zCount,
+    0,
+    'So many towers must have signed for a state before the one before is given up: a payment waits for them. 0: none.',
+  ),
+  tower_derived_jobs: key(
+    'MERIDIAN_TOWER_DERIVED_JOBS',
+    z.preprocess((given) => (given === 'true' ? true : given === 'false' ? false : given), z.boolean()),
+    false,
+    'A hub: towers can claim its incoming locks in its absence. They learn which two hops belong together.',
+  ),
   log_level: key('MERIDIAN_LOG_LEVEL', z.enum(LOG_LEVELS), 'info', 'What goes to node.log: debug, info or warn.'),
 } as const
 export type ConfigName = keyof typeof CONFIG
@@ -167,6 +194,9 @@ export interface Config {
   readonly quota_bytes: number
   readonly quota_jobs: number
   readonly quota_requests_per_s: number
+  readonly towers: readonly string[]
+  readonly tower_receipts_required: number
+  readonly tower_derived_jobs: boolean
   readonly log_level: LogLevel
 }
 
@@ -188,7 +218,11 @@ export async function readConfig(dir: string, flags: ConfigFile = {}): Promise<C
   for (const name of ['role', 'ledger'] as const) {
     if (given[name] === undefined) throw new UsageError(`${path} has no "${name}": write it there or give --${name}`)
   }
-  return given as unknown as Config
+  const config = given as unknown as Config
+  if (config.tower_receipts_required > config.towers.length) {
+    throw new UsageError(`${path}: "tower_receipts_required" is more than there are "towers"`)
+  }
+  return config
 }
 
 function parseFile(path: string, text: string): Record<string, unknown> {
@@ -221,7 +255,7 @@ function chosenValue(name: ConfigName, flags: ConfigFile, file: Record<string, u
 
 function fromEnvironment(name: ConfigName): string | number | undefined {
   const text = process.env[CONFIG[name].environment]
-  return text !== undefined && [zPort, zPpm, zSeconds, zQuota].some((schema) => schema === CONFIG[name].schema)
+  return text !== undefined && [zPort, zPpm, zSeconds, zQuota, zCount].some((schema) => schema === CONFIG[name].schema)
     ? Number(text)
     : text
 }

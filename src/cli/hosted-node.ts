@@ -9,6 +9,7 @@ import { Node } from '../node/node.js'
 import type { ProofPool } from '../privacy/pool.js'
 import { openDirectory } from '../store/directory.js'
 import type { PassphraseSource } from '../store/keystore.js'
+import { parsePeerAddress } from '../wire/address.js'
 import { type Config, type ConfigFile, genesisOf, readConfig } from './directory.js'
 import { UsageError } from './exit.js'
 import { openNodeLog } from './node-log.js'
@@ -80,5 +81,8 @@ function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
     stall: config.stall_s,
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
     open: { ...base.open, shareMax: money(config.inbound_max) },
+    towers: config.towers.map((text) => need(parsePeerAddress(text))),
+    towerReceiptsRequired: config.tower_receipts_required,
+    towerDerivedJobs: config.tower_derived_jobs,
   }
 }

@@ -1,11 +1,17 @@
 /** Towers as their client sees them (T1 to T3, S2): what waits for whom, what is told to whom, what is believed of whom. */
 import t from 'tap'
 import { utf8 } from '../../src/base/bytes.js'
+import { curve } from '../../src/base/curve/index.js'
 import { prfScalar, sha256 } from '../../src/base/digest.js'
-import type { ChannelId } from '../../src/base/ids.js'
-import { idText } from '../../src/base/ids.js'
+import { type ChannelId, idText } from '../../src/base/ids.js'
+import type { TowerAnswer } from '../../src/base/message/tower.js'
+import { delegationDigest } from '../../src/base/transaction.js'
+import { exitTerms } from '../../src/channel/content.js'
+import type { NodeParts } from '../../src/node/assemble.js'
+import type { NodeConfig } from '../../src/node/config.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
 import { tableKey } from '../../src/store/tables.js'
+import { parseTowerReceipt } from '../../src/watchtower/tower-receipt.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { TowerDouble } from './tower-double.js'
 import { cents, until, Village, type Villager } from './village.js'
@@ -13,30 +19,42 @@ import { cents, until, Village, type Villager } from './village.js'
 const village = await Village.build()
 t.teardown(() => village.close())
 
-const towerOf = (name: string) => TowerDouble.open(village.ledger, prfScalar(sha256(utf8(name)), 'tower'))
-const [first, second] = [await towerOf('first'), await towerOf('second')]
-t.teardown(() => Promise.all([first.stop(), second.stop()]))
+const keyOf = (name: string) => prfScalar(sha256(utf8(name)), 'tower')
+const towerOf = (name: string) => TowerDouble.open(village.ledger, keyOf(name))
+const [first, second, third] = [await towerOf('first'), await towerOf('second'), await towerOf('third')]
+t.teardown(() => Promise.all([first.stop(), second.stop(), third.stop()]))
 
 const OPEN = { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) }
-const gated = (towers: readonly TowerDouble[], required: number) => ({
+const gated = (towers: readonly TowerDouble[], required: number): Partial<NodeConfig> => ({
   forwarding: true,
   open: OPEN,
   towers: towers.map(({ address }) => address),
   towerReceiptsRequired: required,
 })
 
-/** Alice leads and has a tower whose receipt she waits for; bob follows and has none. */
-const alice = await village.start('alice', gated([first], 1))
-const bob = await village.start('bob', { forwarding: true, open: OPEN })
-await village.fund(alice, 1_000_000n)
-await village.fund(bob, 1_000_000n)
+/** Alice leads and waits for the first tower, bob follows and waits for the second; carol has one and waits for none. */
+let alice = await village.start('alice', gated([first], 1))
+const bob = await village.start('bob', gated([second], 1))
+const carol = await village.start('carol', gated([third], 0))
+for (const person of [alice, bob, carol]) await village.fund(person, 1_000_000n)
 const id = await village.channel(alice, bob, 100_000n, 100_000n)
+const other = await village.channel(alice, carol, 100_000n, 100_000n)
 
-const stateOf = ({ directory }: Villager, channel: ChannelId) =>
+const stateOf = ({ directory }: Villager, channel: ChannelId = id) =>
   readChannelRow(directory.store.get(tableKey('channel', channel))!).state
-const versionOf = (villager: Villager) => villager.node.channel(id)!.version
+const shown = ({ node }: Villager, channel: ChannelId = id) => node.channel(channel)!
 /** How many of the other's secrets somebody has on disk. */
-const secretsOf = (villager: Villager) => stateOf(villager, id).secrets.count
+const secretsOf = (villager: Villager) => stateOf(villager).secrets.count
+const heldBy = (tower: TowerDouble, channel: ChannelId = id) => tower.kept.get(idText(channel))?.version
+
+/** Nothing is under way any more, and every tower has the newest. */
+const settled = () =>
+  until(
+    () =>
+      [alice, bob, carol].every(({ node }) =>
+        node.channels().every((one) => one.locks === 0 && one.ready && one.towerLag === 0 && one.towerWaiting === 0),
+      ) && [alice, bob].every((one) => secretsOf(one) === shown(one).version),
+  )
 
 let count = 0
 /** An invoice of `payee` and its payment by `payer`, by key. */
@@ -47,10 +65,11 @@ async function pay(payer: Villager, payee: Villager): Promise<string> {
   return key
 }
 const statusOf = ({ node }: Villager, key: string) => node.payment(key)?.status
+const succeeded = (villager: Villager, key: string) => until(() => statusOf(villager, key) === 'succeeded')
 
 /** Resolves once everything that `from` has sent to `to` so far was read there: a policy is sent past the gate. */
 async function heardBy(from: Villager, to: Villager): Promise<void> {
-  const policy = from.node.channel(id)!.policy
+  const policy = shown(from).policy
   const ppm = policy.ppm + 1
   must(await from.node.setPolicy(id, { ...policy, ppm }))
   await until(async () => {
@@ -61,17 +80,189 @@ async function heardBy(from: Villager, to: Villager): Promise<void> {
 }
 
 t.test('a leader keeps its secret until the tower has signed for the next state', async (t) => {
-  await until(() => first.kept.get(idText(id))?.version === versionOf(alice))
-  const [version, given] = [versionOf(alice), secretsOf(bob)]
+  await settled()
+  const [version, given] = [shown(alice).version, secretsOf(bob)]
   first.withholding = true
   const key = await pay(alice, bob)
-  await until(() => versionOf(bob) === version + 1 && alice.node.channel(id)!.towerWaiting > 0)
+  await until(() => shown(bob).version === version + 1 && shown(alice).towerWaiting > 0)
   await heardBy(alice, bob)
   t.equal(secretsOf(bob), given, 'the secret has not left')
   t.equal(statusOf(alice, key), 'pending')
-  t.equal(alice.node.channel(id)!.towerLag, 1)
+  t.equal(shown(alice).towerLag, 1)
   first.answer()
-  await until(() => statusOf(alice, key) === 'succeeded')
+  await succeeded(alice, key)
+  await settled()
   t.ok(secretsOf(bob) > given)
-  await until(() => alice.node.channel(id)!.towerLag === 0)
+})
+
+t.test('a follower keeps its secret, and with it its signature', async (t) => {
+  const [version, given] = [shown(alice).version, secretsOf(alice)]
+  second.withholding = true
+  const key = await pay(alice, bob)
+  await until(() => shown(bob).towerWaiting > 0)
+  t.equal(shown(bob).version, version + 1, 'durable here before the tower is asked')
+  await heardBy(bob, alice)
+  t.equal(shown(alice).version, version)
+  t.equal(secretsOf(alice), given)
+  second.answer()
+  await succeeded(alice, key)
+  await settled()
+})
+
+t.test('one channel that waits holds up no other; a new connection resumes from what the tower has', async (t) => {
+  first.twist = (answer) => (answer.name === 'receipt' && isThis(answer.body.channel, id) ? undefined : answer)
+  const waits = await pay(alice, bob)
+  await until(() => shown(alice).towerWaiting > 0)
+  await succeeded(alice, await pay(alice, carol))
+  t.equal(statusOf(alice, waits), 'pending')
+  first.twist = honest
+  const appointments = first.count('appointment')
+  await first.stop()
+  await until(() => !alice.node.status().towers[0]!.connected)
+  await first.listen()
+  await succeeded(alice, waits)
+  await settled()
+  t.ok(first.count('appointment') > appointments, 'the receipt that was lost was asked for again')
+})
+
+const honest = (answer: TowerAnswer): TowerAnswer => answer
+const isThis = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+t.test('none required: nothing waits, the newest state takes the place of those before, the lag shows', async (t) => {
+  await settled()
+  third.withholding = true
+  const [appointments, version] = [third.count('appointment'), shown(carol, other).version]
+  for (let i = 0; i < 5; i++) await succeeded(alice, await pay(alice, carol))
+  await until(() => shown(carol, other).locks === 0 && shown(carol, other).version >= version + 10)
+  t.equal(third.count('appointment'), appointments + 1, 'one under way')
+  t.equal(shown(carol, other).towerWaiting, 0)
+  t.ok(shown(carol, other).towerLag! >= 10)
+  t.equal(carol.node.status().towers[0]!.behind, 1)
+  third.answer()
+  await settled()
+  t.ok(third.count('appointment') <= appointments + 3, 'not one per version')
+  t.equal(heldBy(third, other), shown(carol, other).version)
+  await until(() => third.kept.get(idText(other))!.secrets.count === shown(carol, other).version)
+})
+
+t.test('a restart gives nothing up early, and asks again for what it has no receipt of', async (t) => {
+  first.withholding = true
+  const given = secretsOf(bob)
+  const key = await pay(alice, bob)
+  await until(() => shown(alice).towerWaiting > 0)
+  await village.stop(alice)
+  alice = await village.start('alice', gated([first], 1))
+  await until(() => shown(alice).towerWaiting > 0)
+  await heardBy(alice, bob)
+  t.equal(secretsOf(bob), given, 'reestablish repeats the secret: it waits again')
+  first.answer()
+  await succeeded(alice, key)
+  await settled()
+  const [line] = alice.node.towerReceipts(id)
+  t.match(must(parseTowerReceipt(line!)).body, { version: shown(alice).version })
+})
+
+t.test('a forged receipt lets nothing out; the tower is named, and asked anew', async (t) => {
+  const given = secretsOf(bob)
+  first.twist = (answer) =>
+    answer.name === 'receipt' ? first.receipt(alice.node.account, answer.body, keyOf('mallory')) : answer
+  const key = await pay(alice, bob)
+  await until(() => alice.node.status().towers[0]!.code === 'tower_receipt_invalid')
+  await heardBy(alice, bob)
+  t.equal(secretsOf(bob), given)
+  first.twist = honest
+  await succeeded(alice, key)
+  await settled()
+  t.equal(alice.node.status().towers[0]!.code, null)
+})
+
+t.test('a receipt of a height to come waits for our own view of it', async (t) => {
+  first.twist = (answer) => {
+    if (answer.name !== 'receipt') return answer
+    const { height } = village.ledger.head
+    return first.receipt(alice.node.account, { ...answer.body, height: height + 1 })
+  }
+  const key = await pay(alice, bob)
+  await until(() => shown(alice).towerWaiting > 0)
+  await heardBy(alice, bob)
+  t.equal(statusOf(alice, key), 'pending')
+  first.twist = honest
+  await village.ledger.advance({ seconds: 1 })
+  await succeeded(alice, key)
+  await settled()
+})
+
+t.test('two of three, one of them dead', async (t) => {
+  await village.stop(alice)
+  const dead = await towerOf('dead')
+  await dead.stop()
+  alice = await village.start('alice', gated([first, dead, third], 2))
+  await settled()
+  await succeeded(alice, await pay(alice, bob))
+  third.withholding = true
+  const key = await pay(alice, bob)
+  await until(() => shown(alice).towerWaiting > 0 && heldBy(first) === shown(alice).version)
+  await heardBy(alice, bob)
+  t.equal(statusOf(alice, key), 'pending', 'one is not two')
+  third.answer()
+  await succeeded(alice, key)
+})
+
+const partsOf = ({ node }: Villager): NodeParts => (node as unknown as { readonly parts: NodeParts }).parts
+
+t.test(
+  'confirmed (S2) by a tower that answered since the start and holds nothing above ours; newest (C8)',
+  async (t) => {
+    await village.stop(alice)
+    await first.stop()
+    alice = await village.start('alice', gated([first], 1))
+    const live = () => partsOf(alice).channels.get(id)!
+    await until(() => shown(alice).ready)
+    t.notOk(partsOf(alice).towers.confirmed(live()), 'nobody has answered')
+    await first.listen()
+    await until(() => partsOf(alice).towers.confirmed(live()))
+    const terms = exitTerms(live().context)
+    t.match(await partsOf(alice).towers.newest(terms), { version: shown(alice).version })
+    first.twist = (answer) => {
+      if (answer.name !== 'retrieved' || answer.body.newest === null) return answer
+      const { state, signatures } = answer.body.newest
+      return { ...answer, body: { ...answer.body, newest: { state, signatures: [signatures[1], signatures[0]] } } }
+    }
+    t.equal(await partsOf(alice).towers.newest(terms), undefined, 'both signatures are checked')
+    await village.stop(alice)
+    first.twist = (answer) => {
+      if (answer.name !== 'registered' || answer.body.version === null) return answer
+      return { ...answer, body: { ...answer.body, version: answer.body.version + 1 } }
+    }
+    const before = first.count('retrieve')
+    alice = await village.start('alice', gated([first], 1))
+    await until(() => first.count('retrieve') > before)
+    t.notOk(partsOf(alice).towers.confirmed(live()), 'a tower says that it holds a newer one')
+    t.equal(shown(alice).phase, 'open', 'its word alone changes nothing')
+    first.twist = honest
+    await village.stop(alice)
+    alice = await village.start('alice', gated([first], 1))
+    await settled()
+  },
+)
+
+t.test('a payee whose payer went away leaves the scalar with its tower, until the lock is out', async (t) => {
+  const { version } = shown(alice)
+  first.twist = (answer) => (answer.name === 'receipt' && answer.body.version >= version + 2 ? undefined : answer)
+  const key = await pay(alice, bob)
+  await until(() => shown(alice).version === version + 2 && shown(alice).towerWaiting > 0)
+  t.equal(second.jobs.size, 0, 'the payer is here')
+  await village.stop(alice)
+  await until(() => second.jobs.size === 1)
+  const [job] = [...second.jobs.values()]
+  const [note] = [...stateOf(bob).notes.values()]
+  const { margin } = partsOf(bob).channels.get(id)!.context.policy
+  t.match(job!.task, { kind: 'deadline', deadline: note!.lock.expiry, from: note!.lock.expiry - margin / 2 })
+  t.ok(job!.task.kind === 'deadline' && isThis(curve.multiplyBase(job!.task.scalar), note!.lock.point))
+  const digest = delegationDigest(village.ledger.ledger, bob.node.account, second.address.account)
+  t.ok(curve.verify(digest, job!.delegation, bob.node.account), 'the tower may reveal under the client')
+  first.twist = honest
+  alice = await village.start('alice', gated([first], 1))
+  await succeeded(alice, key)
+  await until(() => second.jobs.size === 0)
 })

@@ -31,6 +31,11 @@ export function addChannelRoutes({ app, node, bodies, write }: Routes): void {
     need(await node.closeChannel(id))
     return { status: 200, value: { channel: idText(id), closed: true } }
   })
+  /** What towers signed for (T2), one line of a receipt file per tower. */
+  app.get('/v1/channels/:id/receipts', async (request) => {
+    channelNamed(node, request)
+    return { receipts: node.towerReceipts(idIn(request)) }
+  })
   app.get('/v1/channels/:id/policy', async (request) => policyView(channelNamed(node, request).policy))
   write('/v1/channels/:id/policy', bodies.policy, async (body, { request }) => {
     const id = idIn(request)

@@ -2,8 +2,10 @@ import type { Command } from 'commander'
 import type { ChannelAnswer } from '../../api/answers.js'
 import type { ApiClient } from '../../api/client.js'
 import { type Amount, formatGrouped, ZERO } from '../../base/amount.js'
+import { utf8 } from '../../base/bytes.js'
 import { MeridianError } from '../../base/errors.js'
 import { PPM_MAX } from '../../router/policy.js'
+import { writeFileAtomic } from '../../store/file.js'
 import { amountOption } from '../amount-option.js'
 import { confirm } from '../confirm.js'
 import { UsageError } from '../exit.js'
@@ -20,7 +22,7 @@ import { columns } from '../output.js'
 import { group, integer } from '../verb.js'
 
 export const channelVerb = (): Command =>
-  group('channel', 'payment channels with peers', [openVerb, closeVerb, listVerb, policyVerb])
+  group('channel', 'payment channels with peers', [openVerb, closeVerb, listVerb, policyVerb, receiptsVerb])
 
 interface OpenOptions extends WriteVerbOptions {
   readonly deposit: Amount
@@ -111,7 +113,18 @@ async function list(options: NodeVerbOptions): Promise<void> {
     for (const channel of channels) out.print('', channel)
     return
   }
-  const header = ['channel', 'peer', 'phase', 'can send', 'can receive', 'balance', 'locks', 'version', 'waits for']
+  const header = [
+    'channel',
+    'peer',
+    'phase',
+    'can send',
+    'can receive',
+    'balance',
+    'locks',
+    'version',
+    'towers',
+    'waits for',
+  ]
   const rows = channels.map((channel) => [
     channel.channel.slice(0, 16),
     channel.peer.slice(0, 16),
@@ -121,6 +134,7 @@ async function list(options: NodeVerbOptions): Promise<void> {
     formatGrouped(channel.balance_minor),
     channel.locks.toString(),
     channel.version.toString(),
+    towersWord(channel),
     `${channel.waiting ?? ''}${channel.deadline === null ? '' : ` (deadline ${timeOf(channel.deadline)})`}`,
   ])
   out.print(columns([header, ...rows]), {})
@@ -128,6 +142,32 @@ async function list(options: NodeVerbOptions): Promise<void> {
 
 const phaseOf = ({ phase, stopped, connected }: ChannelAnswer): string =>
   `${phase}${stopped === null ? '' : `, stopped ${stopped}`}${connected || phase === 'closed' ? '' : ' (offline)'}`
+
+/** How far the watchtowers are: `behind 3` versions, and how many messages wait for them. */
+function towersWord({ tower_lag, tower_waiting }: ChannelAnswer): string {
+  if (tower_lag === null) return 'none'
+  const waiting = tower_waiting > 0 ? `, ${tower_waiting} wait` : ''
+  return tower_lag <= 0 ? `up to date${waiting}` : `behind ${tower_lag}${waiting}`
+}
+
+interface ReceiptsOptions extends NodeVerbOptions {
+  readonly out: string
+}
+
+const receiptsVerb = (): Command =>
+  nodeVerb('receipts', 'what watchtowers signed for this channel: evidence for `tower-fault`, one receipt a line')
+    .argument('<channel>', CHANNEL)
+    .requiredOption('--out <file>', 'where to write them')
+    .action(receipts)
+
+async function receipts(name: string, options: ReceiptsOptions): Promise<void> {
+  const { api, out } = await ask(options)
+  const { channel } = await channelNamed(api, name)
+  const { receipts } = await api.towerReceipts(channel)
+  if (receipts.length === 0) throw new MeridianError('not_found', 'no tower has signed for this channel')
+  await writeFileAtomic(options.out, utf8(receipts.map((line) => `${line}\n`).join('')))
+  out.print(`${receipts.length} receipts in ${options.out}`, { channel, receipts: receipts.length, file: options.out })
+}
 
 interface PolicyOptions extends WriteVerbOptions {
   readonly base?: Amount

@@ -121,7 +121,18 @@ async function hostAll(options: StartOptions, hosting: Hosting): Promise<HostedN
 }
 
 function announce({ dir, node, api }: HostedNode, out: Output): void {
-  const { account, listening, announce, channels, channelsReady, recovering, forwarding, feesEarned } = node.status()
+  const {
+    account,
+    listening,
+    announce,
+    channels,
+    channelsReady,
+    recovering,
+    forwarding,
+    feesEarned,
+    towers,
+    towerReceiptsRequired,
+  } = node.status()
   const address = announce === null ? null : `${account}@${announce}`
   out.print(
     columns([
@@ -132,6 +143,9 @@ function announce({ dir, node, api }: HostedNode, out: Output): void {
         ? []
         : [['RECOVERY', `${recovering} channels: each closes with its peer (docs/recovery.md)`]]),
       ...(forwarding ? [['hub', `forwards; earned ${formatGrouped(feesEarned)}`]] : []),
+      ...(towers.length === 0
+        ? []
+        : [['towers', `${towers.length}, ${towerReceiptsRequired} must sign before a secret leaves`]]),
       ['api', `${api.url} (token in ${dir}/api.json)`],
     ]),
     {
