@@ -223,7 +223,7 @@ function watchtowers(
     random: () => (entropy(1)[0] ?? 0) / 256,
     view: () => late.watch.view,
     cut: (peer) => late.peers.cut(peer),
-    ahead: (channel, { version, state, signatures }) => {
+    shown: (channel, { version, state, signatures }) => {
       logger.warn('tower.ahead', { channel: channel.text, version })
       channels.input(channel, { type: 'newestShown', state, signatures })
     },

@@ -29,7 +29,7 @@ export class Gate {
 
   /** Sends now, or once the towers have answered: messages of one channel in the order of the calls. */
   pass(channel: LiveChannel, message: ChannelMessage, send: () => void): void {
-    if (message.name === 'reestablish') this.drop(channel)
+    if (message.name === 'reestablish' || message.name === 'recovering') this.drop(channel)
     const waiting = this.#waiting.get(channel.text)
     if (waiting === undefined && this.#mayLeave(channel, message)) {
       send()

@@ -38,7 +38,7 @@ interface Job {
   /** Towers that have signed for it. */
   readonly towers: Set<string>
   /** The channel whose acknowledgement of a claim waits for it. */
-  readonly downstream: LiveChannel | undefined
+  downstream: LiveChannel | undefined
 }
 
 const nameOf = (channel: LiveChannel, lock: { readonly from: Side; readonly id: number }): string =>
@@ -145,21 +145,27 @@ export class TowerJobs {
   }
 
   /** At once: the gate must know of it before anything of this batch leaves. */
-  #add(tx: Tx, channel: LiveChannel, name: string, task: RevealTask, downstream?: LiveChannel): void {
+  #add(tx: Tx, channel: LiveChannel, name: string, task: RevealTask, downstream?: LiveChannel): undefined {
     const jobs = this.#jobs.get(channel.text) ?? new Map<string, Job>()
-    if (jobs.has(name)) return
+    const known = jobs.get(name)
+    if (known !== undefined) return this.#block(known, downstream)
     const id = taggedHash('tower-job', channel.id, utf8(name), encodeAs(zRevealTask, task))
-    const job: Job = { request: { id, channel: channel.id, task }, towers: new Set(), downstream }
+    const job: Job = { request: { id, channel: channel.id, task }, towers: new Set(), downstream: undefined }
     this.#jobs.set(channel.text, jobs.set(name, job))
     this.#byId.set(bytesToHex(id), job)
-    if (downstream !== undefined) {
-      const blocking = this.#blocking.get(downstream.text) ?? new Set()
-      this.#blocking.set(downstream.text, blocking.add(job))
-    }
+    this.#block(job, downstream)
     tx.undo(() => this.#remove(channel, name))
     tx.after(() => {
       for (const client of this.parts.clients) client.job(job.request)
     })
+  }
+
+  /** The peer may have been away before the claim came: then the job is older than what waits for it. */
+  #block(job: Job, downstream: LiveChannel | undefined): undefined {
+    if (downstream === undefined || job.downstream !== undefined || job.towers.size >= this.parts.required) return
+    job.downstream = downstream
+    const blocking = this.#blocking.get(downstream.text) ?? new Set()
+    this.#blocking.set(downstream.text, blocking.add(job))
   }
 
   #cancel(tx: Tx, channel: LiveChannel, name: string): undefined {

@@ -44,8 +44,8 @@ export interface TowersParts {
   readonly view: () => LedgerTime
   /** Ends the connection with a peer: a new one makes up for what was dropped. */
   readonly cut: (peer: AccountId) => void
-  /** A tower holds a co-signed state that is above ours: checked with both signatures, it proves that we lost data (C8). */
-  readonly ahead: (channel: LiveChannel, found: TowerState) => void
+  /** C8: a co-signed state above ours, checked with both signatures: we have lost data, and this much of it is back. */
+  readonly shown: (channel: LiveChannel, found: TowerState) => void
 }
 
 /** What a tower showed, with both parties' signatures checked. */
@@ -65,7 +65,7 @@ const RETRIEVE_MS = 30_000
 const rowKey = (channel: ChannelId, tower: AccountId): Uint8Array => tableKey('towerReceipt', channel, tower)
 
 /** Phases in which the newest state is worth a tower's watch. In RECOVERY ours is known to be old. */
-const WATCHED: ReadonlySet<Phase> = new Set<Phase>(['open', 'closing', 'exiting', 'broken'])
+const WATCHED: ReadonlySet<Phase> = new Set<Phase>(['open', 'closing', 'exiting', 'broken', 'disputed'])
 
 export class Towers {
   readonly #clients: readonly TowerClient[]
@@ -106,6 +106,7 @@ export class Towers {
       this.#jobs.resume(tx)
     })
     for (const client of this.#clients) client.start(this.parts.connect)
+    for (const channel of this.parts.channels.all()) if (channel.state.phase === 'recovery') this.#recover(channel)
   }
 
   close(): void {
@@ -121,6 +122,7 @@ export class Towers {
     if (this.#clients.length === 0) return
     const newer = current !== before.current || secrets !== before.secrets || phase !== before.phase
     if (newer) this.cosigned(tx, channel)
+    if (phase === 'recovery' && before.phase !== 'recovery') tx.after(() => this.#recover(channel))
     this.#jobs.stepped(tx, channel, before)
   }
 
@@ -276,12 +278,17 @@ export class Towers {
     if (!answers.has(tower)) answers.set(tower, held.version ?? -1)
     const counted = this.#receipts.get(channel.text)?.get(tower)
     if (counted !== undefined && (held.version ?? -1) < counted.version) this.#receipts.get(channel.text)?.delete(tower)
-    if ((held.version ?? -1) > channel.state.signed.version) void this.#lookAhead(client, channel)
+    if ((held.version ?? -1) > channel.state.current.content.version) void this.#lookAhead(client, channel)
+  }
+
+  /** C8: every tower is asked; the channel takes what is higher than its own. */
+  #recover(channel: LiveChannel): void {
+    for (const client of this.#clients) void this.#lookAhead(client, channel)
   }
 
   async #lookAhead(client: TowerClient, channel: LiveChannel): Promise<void> {
     const found = await this.#retrieve(client, exitTerms(channel.context))
-    if (found !== undefined && found.version > channel.state.signed.version) this.parts.ahead(channel, found)
+    if (found !== undefined && found.version > channel.state.current.content.version) this.parts.shown(channel, found)
   }
 
   async #retrieve(client: TowerClient, terms: ExitTerms): Promise<TowerState | undefined> {

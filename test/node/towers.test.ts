@@ -1,4 +1,6 @@
 /** Towers as their client sees them (T1 to T3, S2): what waits for whom, what is told to whom, what is believed of whom. */
+import { cpSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { utf8 } from '../../src/base/bytes.js'
 import { curve } from '../../src/base/curve/index.js'
@@ -266,3 +268,27 @@ t.test('a payee whose payer went away leaves the scalar with its tower, until th
   await succeeded(alice, key)
   await until(() => second.jobs.size === 0)
 })
+
+t.test(
+  'an old copy of the directory: the tower shows what was lost, and the channel freezes with it (C8)',
+  async (t) => {
+    await settled()
+    await village.stop(alice)
+    const [dir, copy] = [join(village.root, 'alice'), join(village.root, 'alice-old')]
+    cpSync(dir, copy, { recursive: true })
+    alice = await village.start('alice', gated([first], 1))
+    await until(() => shown(alice).ready)
+  await succeeded(alice, await pay(alice, bob))
+    await settled()
+    const { version, balance } = shown(alice)
+    await village.stop(bob) // the peer could tell as well
+    await village.stop(alice)
+    rmSync(dir, { recursive: true })
+    renameSync(copy, dir)
+    alice = await village.start('alice', gated([first], 1))
+    await until(() => shown(alice).phase === 'recovery')
+    await until(() => shown(alice).version === version)
+    t.equal(shown(alice).balance, balance)
+    t.notOk(partsOf(alice).towers.confirmed(partsOf(alice).channels.get(id)!))
+  },
+)
