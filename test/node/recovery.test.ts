@@ -3,11 +3,19 @@ import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { utf8 } from '../../src/base/bytes.js'
+import { decodeChannelState } from '../../src/base/channel-state.js'
+import type { Signature } from '../../src/base/curve/index.js'
+import { sha256 } from '../../src/base/digest.js'
 import { type ChannelId, idText } from '../../src/base/ids.js'
 import { isRestored, knownPeers, restoredRows } from '../../src/node/kept-peers.js'
+import { readChannelRow } from '../../src/node/live-channel.js'
+import { isOpening } from '../../src/node/messages.js'
 import { readBackup, writeBackup } from '../../src/store/backup.js'
-import { createDirectory } from '../../src/store/directory.js'
+import { createDirectory, openDirectory } from '../../src/store/directory.js'
+import { Secrets } from '../../src/store/keystore.js'
+import { tableKey } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
+import { Stranger } from './stranger.js'
 import { cents, until, Village, type Villager } from './village.js'
 import { WireCutter } from './wire-cutter.js'
 
@@ -24,14 +32,14 @@ const hubConfig = {
 }
 const hub = await village.start('hub', hubConfig)
 const bob = await village.start('bob', always)
-const carol = await village.start('carol', always)
+let carol = await village.start('carol', always)
 let alice = await village.start('alice', always)
 for (const villager of [hub, bob, carol, alice]) await village.fund(villager, 10_000_000n)
 /** Alice is found where she was: a restart takes another port. */
 const toAlice = await WireCutter.before(alice.url)
 const toHub = await WireCutter.before(hub.url)
 t.teardown(() => Promise.all([toAlice.close(), toHub.close()]))
-await village.channel(bob, { ...hub, url: toHub.url }, 1_000_000n, 1_000_000n)
+const bobChannel = await village.channel(bob, { ...hub, url: toHub.url }, 1_000_000n, 1_000_000n)
 
 const at = (name: string): string => join(village.root, name)
 const aliceAddress = () => ({ account: alice.node.account, url: toAlice.url })
@@ -139,8 +147,9 @@ t.test('with a lock in flight: won for the hub after the loss, and counted', asy
   const wish = { amount: cents(2_000n), reference: key, expiresIn: 100 * HOUR }
   const { text } = must(await bob.node.issueInvoice(key, wish))
   toHub.stall(true)
+  const forwardable = hub.node.channel(bobChannel)!.canSend
   must(await alice.node.pay(key, text, cents(100n)))
-  await until(() => hub.node.channel(led)?.locks === 1 && alice.node.channel(led)?.locks === 1)
+  await until(() => hub.node.channel(bobChannel)!.canSend < forwardable) // irrevocably in: the hub has offered it on
   await loseDisk()
   await startAlice()
   await until(() => alice.node.channel(led)?.phase === 'recovery')
@@ -204,4 +213,66 @@ t.test('a database behind its high-water file is in RECOVERY before any peer is 
   t.equal(alice.node.channel(followed)?.phase, 'open', 'the other one lost nothing')
   must(await carol.node.closeChannel(followed))
   await broughtBack(t, [led, followed], before - 10n - 1n - later)
+})
+
+t.test('a peer that lies to a restored node gets nothing signed', async (t) => {
+  const before = await wealth(alice)
+  const carolDir = join(village.root, 'carol')
+  must(await carol.node.connect(aliceAddress()))
+  const wish = { peer: alice.node.account, deposit: cents(1_000_000n), share: cents(0n) }
+  const paid = must(await carol.node.openChannel('lied about', wish))
+  await until(() => alice.node.channel(paid)?.ready === true)
+  await pay(carol, alice, 700n)
+  await village.stop(carol)
+  cpSync(carolDir, at('carol-old'), { recursive: true })
+  carol = await village.start('carol', always)
+  must(await carol.node.connect(aliceAddress()))
+  await until(() => alice.node.channel(paid)?.ready === true)
+  await pay(carol, alice, 9_000n)
+  const unpaid = must(await carol.node.openChannel('the other', wish))
+  await loseDisk()
+  await village.stop(carol)
+
+  const shownBy = async (dir: string, channel: ChannelId) => {
+    const directory = must(await openDirectory(dir, PASSPHRASE))
+    const { state } = readChannelRow(directory.store.get(tableKey('channel', channel))!)
+    await directory.close()
+    const { encoded, signatures } = state.current
+    return { channel, state: encoded, signatures: [...signatures] as [Signature, Signature] }
+  }
+  const key = new Secrets(sha256(utf8('meridian test person carol'))).signingKey
+  const older = await shownBy(at('carol-old'), paid)
+  const newest = await shownBy(carolDir, paid)
+  const foreign = { ...(await shownBy(carolDir, unpaid)), channel: paid }
+  await startAlice()
+  const at_ = { url: alice.url, account: alice.node.account, ledger: village.ledger.ledger }
+  const stranger = await Stranger.meet(key, at_)
+  const heard = () => stranger.heard.flatMap((message) => (isOpening(message) ? [] : [message.name]))
+  await until(async () => (await stranger.read()) && heard().filter((name) => name === 'recovering').length === 2)
+  const forged = { ...newest, signatures: [newest.signatures[0], older.signatures[1]] as [Signature, Signature] }
+  const bent = { ...newest, state: newest.state.with(newest.state.length - 20, 0x55) }
+  for (const body of [forged, bent, foreign]) stranger.send({ name: 'newest', body })
+  await stranger.read()
+  t.equal(alice.node.channel(paid), undefined, 'nothing of it is believed')
+
+  stranger.send({ name: 'newest', body: newest })
+  await until(async () => (await stranger.read()) && alice.node.channel(paid)?.phase === 'recovery')
+  const { version, balance } = alice.node.channel(paid)!
+  const { commitment, ciphertexts } = must(decodeChannelState(older.state))
+  const unsigned = { channel: paid, validUntil: village.ledger.head.time + HOUR, commitment, ciphertexts }
+  const proof = { ciphertextsRegulator: ciphertexts, proof: new Uint8Array(64), signature: older.signatures[0] }
+  stranger.send({ name: 'newest', body: older })
+  stranger.send({ name: 'closeOffer', body: { ...unsigned, ...proof } })
+  await stranger.read()
+  await stranger.read()
+  t.match(alice.node.channel(paid), { phase: 'recovery', version, balance }, 'an older state changes nothing')
+  t.same(
+    heard().filter((name) => name !== 'newest' && name !== 'recovering'),
+    [],
+    'no signature, no secret, no round',
+  )
+  stranger.close()
+
+  carol = await village.start('carol', always)
+  await broughtBack(t, [paid, unpaid], before + 9_700n)
 })
