@@ -286,7 +286,11 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     openPolicy: () => config.open,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
-  const recovery = recoveryOf({ ...shared, channels, account: keys.account }, late, loaded)
+  const recovery = recoveryOf(
+    { ...shared, channels, account: keys.account, highWater: directory.highWater },
+    late,
+    loaded,
+  )
   const ends = new Waiters(timers)
   const retention = new Retention(engine, directory.store)
   const exits = watchPeers(options, base, late, channels)

@@ -15,6 +15,7 @@ import type { Store } from '../base/ports/store.js'
 import { decodeTransaction, encodeTransaction, type Transaction, type TransactionOf } from '../base/transaction.js'
 import type { ExitTerms } from '../chain-adapter/contract/channel-rules.js'
 import type { Remains } from '../channel/recovery.js'
+import type { HighWater } from '../store/high-water.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey, tableRange } from '../store/tables.js'
 import type { Logger, Timers } from '../wire/environment.js'
@@ -49,6 +50,7 @@ export interface LostParts {
   readonly book: ChannelBook
   readonly chain: ChainAdapter
   readonly account: AccountId
+  readonly highWater: Pick<HighWater, 'forget'>
   readonly logger: Logger
   readonly timers: Timers
   readonly isConnected: (peer: AccountId) => boolean
@@ -83,9 +85,16 @@ export class LostChannels {
       this.#rows.set(idText(channel), parseRow(value, zRow))
       void this.#lookUp(channel)
     }
-    const wanted = new Set(unknown.map(idText).filter((name) => !this.#rows.has(name)))
-    if (wanted.size === 0 || cursor === 0) return
-    for (const channel of unknown) await this.#clear(store, channel)
+    const wanted = unknown.filter((channel) => !this.#rows.has(idText(channel)))
+    if (wanted.length === 0 || cursor === 0) return
+    for (const channel of wanted) await this.#clear(store, channel)
+    if (!(await this.#readAgain(new Set(wanted.map(idText)), cursor))) return
+    // Closed meanwhile, or an opening that never came onto the ledger: nothing is promised any more.
+    for (const channel of wanted) if (!this.#rows.has(idText(channel))) await this.parts.highWater.forget(channel)
+  }
+
+  /** @returns whether every event up to the cursor was read */
+  async #readAgain(wanted: ReadonlySet<string>, cursor: number): Promise<boolean> {
     const stop = new AbortController()
     const callOff = this.parts.timers.after(SCAN_MS, () => stop.abort())
     for await (const event of this.parts.chain.events(0, stop.signal)) {
@@ -93,9 +102,11 @@ export class LostChannels {
       if ('channel' in transaction && wanted.has(idText(transaction.channel))) {
         this.parts.engine.do((tx) => this.event(tx, event))
       }
-      if (event.cursor >= cursor) break
+      if (event.cursor < cursor) continue
+      callOff()
+      return true
     }
-    callOff()
+    return false
   }
 
   close(): void {

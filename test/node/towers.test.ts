@@ -278,7 +278,7 @@ t.test(
     cpSync(dir, copy, { recursive: true })
     alice = await village.start('alice', gated([first], 1))
     await until(() => shown(alice).ready)
-  await succeeded(alice, await pay(alice, bob))
+    await succeeded(alice, await pay(alice, bob))
     await settled()
     const { version, balance } = shown(alice)
     await village.stop(bob) // the peer could tell as well
@@ -289,5 +289,5 @@ t.test(
     await until(() => shown(alice).phase === 'recovery')
     await until(() => shown(alice).version === version)
     t.equal(shown(alice).balance, balance)
-    },
+  },
 )

@@ -63,6 +63,11 @@ async function examineData(dir: string, directory: DataDirectory, before: readon
     else if (phase !== 'closed') sound += 1
   }
   for (const channel of unknownToDatabase(directory)) {
+    if (directory.highWater.check(channel, NOTHING) === 'equal') {
+      const text = `${idText(channel)}: no payment was made in it; its opening came to nothing, or the database lost it`
+      findings.push(doubt('channel', text, `the next start asks the ledger: meridian start --dir ${dir}`))
+      continue
+    }
     const text = `${idText(channel)}: the high-water file knows it, the database does not: RECOVERY`
     findings.push(recovering('channel', text, keepRunning(dir)))
   }
@@ -78,6 +83,9 @@ async function examineData(dir: string, directory: DataDirectory, before: readon
   return findings
 }
 
+/** The mark of a channel in which no round was run. */
+const NOTHING = { version: 0, revoked: 0 }
+
 /** S2: LevelDB's own lines; chain and high-water file clear them, or have accused a channel above already. */
 function suspected(suspicions: readonly string[], findings: readonly Finding[]): Finding[] {
   const cleared = !findings.some(({ recovery }) => recovery)
@@ -90,6 +98,21 @@ function suspected(suspicions: readonly string[], findings: readonly Finding[]):
         )
       : doubt('suspicion', line, 'see the channels above; smartctl -a DISK'),
   )
+}
+
+type Tower = Awaited<ReturnType<ApiClient['node']>>['towers'][number]
+
+/** T2: whether it is there, and has signed for the newest states. */
+function towerFinding({ account, url, connected, channels, behind, code }: Tower): Finding[] {
+  const name = `${account.slice(0, 16)} at ${url}`
+  const mend = `start it: meridian tower --dir TOWERDIR, or correct "towers" in config.json`
+  if (!connected) return [fault('towers', `${name} is away${code === null ? '' : ` (${code})`}`, mend)]
+  if (code !== null)
+    return [fault('towers', `${name} refuses: ${code}`, 'ask its operator, or name another in config.json')]
+  if (behind === 0) return [fine('towers', `${name} has signed for the newest state of ${channels} channels`)]
+  return [
+    doubt('towers', `${name} lags behind in ${behind} of ${channels} channels`, 'wait; it signs what it has stored'),
+  ]
 }
 
 /** The running node owns the database: its word. */
@@ -118,6 +141,9 @@ export async function examineRunning(dir: string, api: ApiClient): Promise<Findi
       ),
     )
   }
+  for (const tower of node.towers) faulty.push(...towerFinding(tower))
+  if (node.towers.length === 0)
+    faulty.push(fine('towers', 'none configured: old exits are answered while this node runs'))
   const order = fine(
     'channels',
     `${channels.filter(({ phase, stopped }) => phase !== 'recovery' && stopped === null).length} in order`,
