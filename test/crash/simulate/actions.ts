@@ -2,12 +2,15 @@
 import type { Amount } from '../../../src/base/amount.js'
 import { equalBytes } from '../../../src/base/bytes.js'
 import { curve, type Signature } from '../../../src/base/curve/index.js'
-import type { ChannelId, LedgerId } from '../../../src/base/ids.js'
+import { type ChannelId, idText, type LedgerId } from '../../../src/base/ids.js'
+import type { Batch } from '../../../src/base/ports/store.js'
 import type { Result } from '../../../src/base/result.js'
 import { type TransactionOf, transactionDigest } from '../../../src/base/transaction.js'
 import { channelKeys } from '../../../src/channel/keys.js'
+import { restoredRows } from '../../../src/node/kept-peers.js'
+import type { BackupPeer } from '../../../src/store/backup.js'
 import { NAMES, type Name, SLICE_S } from './base.js'
-import type { Fault, Image } from './disk.js'
+import { type Fault, type Image, keyText } from './disk.js'
 import { durableChannel, durableTerms } from './durable.js'
 import type { Host } from './host.js'
 import type { ActionName, Instruction } from './program.js'
@@ -75,6 +78,7 @@ function block(world: World, { a, b }: Instruction): string {
   const { blocked } = world.network
   if (blocked.has(pair)) return 'wait'
   blocked.add(pair)
+  world.network.trouble(pair)
   world.network.cut(pair)
   world.later(2 + (b % 8 === 0 ? 60 : b % 10), () => blocked.delete(pair))
   return 'away'
@@ -85,6 +89,7 @@ function stall(world: World, { a, b }: Instruction): string {
   const { stalled } = world.network
   if (stalled.has(pair)) return 'wait'
   stalled.add(pair)
+  world.network.trouble(pair)
   world.later(2 + (b % 8 === 0 ? 60 : b % 20), () => stalled.delete(pair))
   return 'hold'
 }
@@ -95,6 +100,7 @@ async function forward(world: World, { b }: Instruction): Promise<string> {
   for (let left = seconds; left > 0; left -= SLICE_S) {
     for (const host of world.list) host.start()
     await world.pass(Math.min(left, SLICE_S))
+    await world.exchange()
   }
   return 'forward'
 }
@@ -128,10 +134,56 @@ function ignore(call: Promise<Result<unknown>> | undefined): void {
   call?.catch(() => undefined)
 }
 
-function copy(world: World): string {
-  world.copies.push(world.hosts.mallory.disk.image())
+function copy(world: World, { a }: Instruction): string {
+  const name = NAMES[Math.min(a % 6, 3)]! // mallory's most often
+  world.copies[name].push(world.hosts[name].disk.image())
   return 'copy'
 }
+
+function force(world: World, { a }: Instruction): string {
+  const name = NAMES[a % NAMES.length]!
+  const id = world.random.pick(world.channelIds(name))
+  const { node } = world.hosts[name]
+  if (id === undefined || node === undefined) return 'wait'
+  world.oracle.forced.add(idText(id))
+  ignore(node.forceClose(id))
+  return 'force'
+}
+
+const RESTORED: readonly Name[] = ['payer', 'hospital', 'payer', 'hospital', 'hub']
+
+/** C8, S2: whatever the disk is put back to, its owner is never punished for it. */
+function restore(world: World, { a, b }: Instruction): string {
+  const name = RESTORED[a % RESTORED.length]!
+  const host = world.hosts[name]
+  const image = world.random.pick(world.copies[name])
+  if (image === undefined) return 'wait'
+  host.life?.end()
+  const { marks } = host.disk
+  world.oracle.restored.add(name)
+  switch (b % 3) {
+    case 0:
+      host.disk.restore(image)
+      world.oracle.copied.add(name)
+      return 'restore.files'
+    case 1:
+      host.disk.restore({ rows: image.rows, marks })
+      return 'restore.database'
+    default:
+      host.disk.restore({ rows: rowsOf(restoredRows(peersOf(world, name))), marks: new Uint8Array(0) })
+      return 'restore.seed'
+  }
+}
+
+const rowsOf = ({ puts }: Batch): Map<string, Uint8Array> =>
+  new Map(puts.map(({ key, value }) => [keyText(key), value]))
+
+/** What a backup names. */
+const peersOf = (world: World, name: Name): BackupPeer[] =>
+  NAMES.filter((other) => (name === 'hub') !== (other === 'hub')).map((other) => ({
+    account: world.hosts[other].account,
+    url: other === 'hub' ? 'sim://hub' : null,
+  }))
 
 /** A co-signed state of a copy, under the poster's own key: what a saved disk lets its owner publish. */
 export function exitFrom(
@@ -162,7 +214,7 @@ function exitOld(world: World): string {
   if (id === undefined) return 'wait'
   const versionIn = (image: Pick<Image, 'rows'>): number => durableChannel(image, id)?.current.content.version ?? -1
   const now = versionIn(host.disk)
-  const image = world.random.pick(world.copies.filter((each) => versionIn(each) >= 0 && versionIn(each) < now))
+  const image = world.random.pick(world.copies.mallory.filter((each) => versionIn(each) >= 0 && versionIn(each) < now))
   const exit = image && exitFrom(host, image, id, world.ledger.ledger)
   if (exit === undefined) return 'wait'
   world.oracle.dishonest.add('mallory')
@@ -204,6 +256,8 @@ export const ACTIONS: Readonly<Record<ActionName, Action>> = {
   close,
   open,
   copy,
+  force,
+  restore,
   exitOld,
 }
 

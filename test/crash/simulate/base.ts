@@ -30,6 +30,9 @@ export type Name = (typeof NAMES)[number]
 export const MARGIN_S = 300
 /** Time goes by in these: a reveal at the margin is in time, two withheld blocks and a lost call later. */
 export const SLICE_S = 50
+/** C10: how long a peer may be away, and how long it may owe an answer. */
+export const ABSENT_S = 1_500
+export const STALL_S = 1_000
 export const WINDOW_S = 2_000
 const KEY_BITS = 1024
 const open = { enabled: true, depositMin: 1n as Amount, shareMax: (1n << 40n) as Amount }
@@ -51,6 +54,8 @@ export const CONFIG: Partial<NodeConfig> = {
   bounds: { near: 600, far: 30_000 },
   finalDelta: 1_200,
   margin: MARGIN_S,
+  absent: ABSENT_S,
+  stall: STALL_S,
 }
 
 export const seedOf = (name: string): Uint8Array => sha256(utf8(`meridian simulation ${name}`))

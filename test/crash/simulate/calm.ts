@@ -7,20 +7,12 @@ import type { World } from './world.js'
 const PATIENCE_S = 12_000
 const SLICE_S = 60
 
-/** Messages and answers go on until nothing moves. */
+/** Until nothing moves, neither here nor on the ledger. */
 async function rest(world: World): Promise<void> {
   for (;;) {
-    await world.settle()
-    const name = world.network.deliver()
-    if (name === undefined) {
-      if (world.ledger.waiting === 0 && world.schedule.ready === 0) return
-      world.ledger.propose()
-      continue
-    }
-    if (name !== 'end') {
-      world.steps += 1
-      world.count('deliver')
-    }
+    await world.exchange()
+    if (world.ledger.waiting === 0 && world.schedule.ready === 0) return
+    world.ledger.propose()
   }
 }
 

@@ -49,6 +49,8 @@ export class Network {
   readonly blocked = new Set<string>()
   readonly stalled = new Set<string>()
   delivered = 0
+  /** When the two of a pair were last taken apart. */
+  readonly #troubles: { readonly pair: string; readonly since: number }[] = []
 
   constructor(
     private readonly schedule: Schedule,
@@ -108,6 +110,17 @@ export class Network {
   }
 
   // ---- what happens between them
+
+  /** From now on something is wrong between the two, until `blocked` and `stalled` let them go. */
+  trouble(pair: string): void {
+    this.#troubles.push({ pair, since: this.schedule.now })
+  }
+
+  /** C10: whether the two may believe of each other that they stay away or refuse. */
+  wereApart(a: string, b: string, seconds: number): boolean {
+    const pair = pairOf(a, b)
+    return this.#troubles.some((each) => each.pair === pair && this.schedule.now - each.since >= seconds * 1_000)
+  }
 
   /** Connects whoever wants to be and can. */
   connect(): void {

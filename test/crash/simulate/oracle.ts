@@ -7,10 +7,11 @@ import { readChannel, readRevealed } from '../../../src/chain-adapter/contract/s
 import { contentTotal } from '../../../src/channel/content.js'
 import type { Channel, Content, Terms } from '../../../src/channel/types.js'
 import type { NodeMessage } from '../../../src/node/messages.js'
-import { NAMES, type Name } from './base.js'
+import { ABSENT_S, NAMES, type Name, STALL_S } from './base.js'
 import { durableChannel, durableMark, durableTerms } from './durable.js'
 import type { Host } from './host.js'
 import type { SimulatedLedger } from './ledger.js'
+import type { Network } from './network.js'
 import type { Proofs } from './proofs.js'
 
 /** The first clause that was broken, and what was seen. */
@@ -33,13 +34,15 @@ interface Book {
   readonly digests: Map<number, string>
   /** What each side signed, by version. */
   readonly signed: readonly [Map<number, string>, Map<number, string>]
-  exited: boolean
+  /** Versions whose secrets have left each side, counted: whatever its disk remembers of it. */
+  readonly revoked: [number, number]
   /** Paid out by the ledger: [opener, peer]. */
   paid: readonly [bigint, bigint] | undefined
 }
 
 export interface Watched {
   readonly hosts: Readonly<Record<Name, Host>>
+  readonly network: Network
   readonly ledger: SimulatedLedger
   readonly proofs: Proofs
 }
@@ -50,6 +53,8 @@ export class Oracle {
   readonly dishonest = new Set<Name>()
   /** Whose disk was put back to an earlier moment. */
   readonly restored = new Set<Name>()
+  /** Of these, whose owner copied all files by hand: without a tower or the peer's word nothing shows that they are old. */
+  readonly copied = new Set<Name>()
   /** Channels that their operator has told to exit. */
   readonly forced = new Set<string>()
   readonly books = new Map<string, Book>()
@@ -118,6 +123,11 @@ export class Oracle {
       this.break('S2', `${name} signed ${version}, its high-water file knows ${mark?.version}`)
     }
     if (secretOf === undefined) return
+    const book = this.#book(id)
+    if (book !== undefined) {
+      const side: Side = book.owners[0] === name ? 0 : 1
+      book.revoked[side] = Math.max(book.revoked[side], secretOf + 1)
+    }
     if (durable.current.content.version <= secretOf) {
       this.break('C11', `the secret of ${secretOf} left ${name}, whose disk can still publish it`)
     }
@@ -154,7 +164,7 @@ export class Oracle {
         contents: new Map(),
         digests: new Map(),
         signed,
-        exited: false,
+        revoked: [0, 0],
         paid: undefined,
       }
       this.books.set(name, book)
@@ -216,7 +226,6 @@ export class Oracle {
     switch (tx.kind) {
       case 'exit':
         this.exits += 1
-        book.exited = true
         this.#exit(book, tx.poster, tx.state)
         return
       case 'supersede':
@@ -250,12 +259,17 @@ export class Oracle {
     this.#posters.set(idText(book.id), poster)
     if (this.dishonest.has(name)) return
     const state = decodeChannelState(encoded)
-    const durable = durableChannel(this.world.hosts[name].disk, book.id)
-    const revoked = Math.max(durable?.revoked ?? 0, durableMark(this.world.hosts[name].disk, book.id)?.revoked ?? 0)
+    const revoked = book.revoked[poster]
+    const apart = this.world.network.wereApart(name, peer, Math.min(ABSENT_S, STALL_S))
     if (state.ok && state.value.version < revoked) {
+      // S2: `absent_s` has passed and the peer could not object: what towers are for.
+      if (this.copied.has(name) && apart) {
+        this.dishonest.add(name)
+        return
+      }
       this.break('C10', `${name} published version ${state.value.version}, revoked up to ${revoked}`)
     }
-    const allowed = this.forced.has(idText(book.id)) || this.dishonest.has(peer)
+    const allowed = this.forced.has(idText(book.id)) || this.#excused(peer) || apart
     if (!allowed) this.break('C10', `${name} forced a close on its honest peer ${peer}`)
   }
 
@@ -278,7 +292,9 @@ export class Oracle {
 
   /** The smallest that any state gives which the other side could still publish unpunished. */
   #least(book: Book, side: Side, time: number): bigint | undefined {
-    const durable = durableChannel(this.world.hosts[book.owners[side]].disk, book.id)
+    // Whoever has lost data is owed what its honest peer knows.
+    const owner = book.owners[this.restored.has(book.owners[side]) ? otherSide(side) : side]
+    const durable = durableChannel(this.world.hosts[owner].disk, book.id)
     if (durable === undefined) return undefined
     const contents = [durable.current.content]
     if (durable.outstanding !== null) contents.push(durable.outstanding.content)

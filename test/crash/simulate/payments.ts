@@ -92,7 +92,7 @@ export class PaymentBook {
     const paidTo = new Map<Name, Set<string>>()
     for (const payment of this.all) {
       if (payment.refused || oracle.dishonest.has(payment.from) || oracle.dishonest.has(payment.to)) continue
-      if (oracle.restored.has(payment.from) || oracle.restored.has(payment.to)) continue
+      if ([payment.from, payment.to, 'hub' as const].some((name) => oracle.restored.has(name))) continue
       const view = hosts[payment.from].node?.payment(payment.key)
       if (view === undefined) {
         if (payment.accepted) oracle.break('R5', `${payment.key} was forgotten`)

@@ -37,8 +37,12 @@ const WEIGHTS = {
   close: 4,
   /** Operator: another channel where one has ended. */
   open: 30,
-  /** Mallory's files are copied, for later. */
-  copy: 10,
+  /** Some node's files are copied, for later. */
+  copy: 12,
+  /** Operator: an exit without the peer. */
+  force: 3,
+  /** A disk is put back: all files of an earlier moment, the database alone, or nothing but the seed. */
+  restore: 5,
   /** Mallory publishes an old state of hers. */
   exitOld: 9,
 } as const

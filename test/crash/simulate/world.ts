@@ -25,8 +25,8 @@ export class World implements Site {
   readonly hosts: Readonly<Record<Name, Host>>
   readonly oracle: Oracle
   readonly payments: PaymentBook
-  /** Copies of Mallory's files, the oldest first. */
-  readonly copies: Image[] = []
+  /** Copies of everybody's files, the oldest first. */
+  readonly copies: Readonly<Record<Name, Image[]>>
   readonly counts: Counts = {}
   /** Steps from now until each thing that was taken away comes back. */
   readonly healing: { left: number; readonly heal: () => void }[] = []
@@ -51,7 +51,8 @@ export class World implements Site {
       hosts[name].disk.restore(made.disks[name])
     }
     this.hosts = hosts
-    this.copies.push(made.disks.mallory)
+    this.copies = { payer: [], hub: [], hospital: [], mallory: [] }
+    for (const name of NAMES) this.copies[name].push(made.disks[name])
     this.oracle = new Oracle(this)
     this.payments = new PaymentBook(this)
     this.ledger.onAccepted = (event) => {
@@ -114,6 +115,17 @@ export class World implements Site {
     await this.schedule.advance(seconds * 1_000)
     this.ledger.propose()
     await this.settle()
+  }
+
+  /** Messages and answers go on until nothing moves. */
+  async exchange(): Promise<void> {
+    for (let name: string | undefined = ''; name !== undefined; ) {
+      await this.settle()
+      name = this.network.deliver()
+      if (name === undefined || name === 'end') continue
+      this.steps += 1
+      this.count('deliver')
+    }
   }
 
   later(steps: number, heal: () => void): void {
