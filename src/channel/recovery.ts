@@ -65,6 +65,8 @@ export function sendNewest(turn: Turn): undefined {
 export function receiveRecovering(turn: Turn, version: number): undefined {
   const { state } = turn
   if (state.link === 'live' && state.peerRecovers === version) return // said twice
+  // It has begun anew on this connection, and may have found the channel only now: it has not heard us.
+  if (state.link === 'live' && state.phase === 'recovery') sendRecovering(turn)
   if (['funding', 'open', 'closing', 'recovery'].includes(state.phase)) {
     if (state.peerRecovers === null) emit(turn, { type: 'shuttingDown' })
     update(turn, { peerRecovers: version, shutdown: { sent: true, received: true }, held: null, link: 'live' })

@@ -1,7 +1,7 @@
 /** What the simulation of whole networks found in the machine (docs/crash.md): each case alone, as short as it gets. */
 import t from 'tap'
 import { otherSide, type Side } from '../../src/base/channel-state.js'
-import { live, pay, scalarOf } from './mallory.js'
+import { hit, live, opened, pay, scalarOf } from './mallory.js'
 import type { World } from './world.js'
 
 /** Rounds go on until one side has no R left for another version: its worker is busy. */
@@ -57,3 +57,18 @@ t.test(
     t.ok(world.alice.toldOf('lockReturned').some((told) => told.lock.id === lock.id && told.lock.from === 0))
   },
 )
+
+t.test('C8: both have lost data, and one finds the channel only after it was spoken to', async (t) => {
+  const world = live()
+  const { channel } = opened.terms
+  world.cut()
+  for (const party of world.parties) party.input({ type: 'recover' })
+  world.bob.input({ type: 'connected' })
+  world.bob.outgoing = [] // alice does not know the channel yet, and says so
+  hit(world, 1, { name: 'recovering', body: { channel, version: 0 } })
+  world.bob.outgoing = []
+  world.linked = true
+  world.alice.input({ type: 'connected' })
+  world.settle()
+  for (const { state } of world.parties) t.match(state, { phase: 'recovery', link: 'live' })
+})

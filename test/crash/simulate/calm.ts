@@ -17,7 +17,7 @@ async function rest(world: World): Promise<void> {
 }
 
 function moving(world: World): string | undefined {
-  const pending = world.payments.pending
+  const pending = world.payments.owed
   if (pending > 0) return `${pending} payments pend`
   for (const host of world.list) {
     if (world.oracle.dishonest.has(host.name as never)) continue

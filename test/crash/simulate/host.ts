@@ -1,5 +1,6 @@
 /** A machine that runs a node: its disk outlives every life of the process on it. */
 import { curve } from '../../../src/base/curve/index.js'
+import { MeridianError } from '../../../src/base/errors.js'
 import type { AccountId } from '../../../src/base/ids.js'
 import type { OfferBody } from '../../../src/channel/types.js'
 import type { NodeParts } from '../../../src/node/assemble.js'
@@ -94,6 +95,8 @@ export class Host {
     this.failure = undefined
     this.#run(life).catch((error: unknown) => {
       if (!life.alive) return
+      // The ledger did not say what became of a transaction: its operator starts it again.
+      if (error instanceof MeridianError && error.code === 'unavailable') return life.end()
       this.failure = error instanceof Error ? error.message : String(error)
       life.end()
     })

@@ -37,6 +37,11 @@ export class PaymentBook {
     return this.#open.length
   }
 
+  /** Those that must still end: who has lost data may never know what became of a lock (C12). */
+  get owed(): number {
+    return this.#open.filter(({ from }) => !this.world.oracle.restored.has(from)).length
+  }
+
   /** Invoice at the payee, payment at the payer; a crash of either on the way leaves it at that. */
   start(from: Name, to: Name, amount: bigint): void {
     const { hosts } = this.world
