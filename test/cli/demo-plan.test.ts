@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Amount } from '../../src/base/amount.js'
 import { utf8 } from '../../src/base/bytes.js'
 import { readClaims } from '../../src/cli/demo/claims.js'
-import { CLAIM_MAX, CLAIMS_TOTAL_MAX, type Plan, planMoney, plannedAmounts } from '../../src/cli/demo/money.js'
+import { CLAIM_MAX, CLAIMS_TOTAL_MAX, type Plan, planMoney, plannedAmounts, THIEF } from '../../src/cli/demo/money.js'
 import { castGroups, draw } from '../../src/cli/demo/orchestrate.js'
 import { objectIn } from '../../src/cli/demo/processes.js'
 import { type AuditedAccount, auditFacts, type Facts, reconcile } from '../../src/cli/demo/reconcile.js'
@@ -31,7 +31,15 @@ t.test('every claim has a payer, a hospital, its fee, and money on its whole way
   t.strictSame([plan.counts, plan.nothing.map(({ id }) => id)], [{ claims: 4, covered: 3 }, ['a4']])
   t.strictSame(
     [...plan.payers, ...plan.hospitals].map(({ name, identity }) => `${name} ${identity}`),
-    ['payer-1 P1', 'payer-2 P2', 'payer-canary canary', 'hospital-1 H1', 'hospital-2 H2', 'hospital-canary canary'],
+    [
+      'payer-1 P1',
+      'payer-2 P2',
+      'payer-canary canary',
+      'payer-thief canary',
+      'hospital-1 H1',
+      'hospital-2 H2',
+      'hospital-canary canary',
+    ],
     'nobody without a covered claim takes part',
   )
   for (const payer of plan.payers) {
@@ -58,7 +66,7 @@ t.test('canaries travel beside any file, and the supply stays below 2^48', async
     for (const { amount } of canaries) t.ok(amount >= 1n << 40n && amount < 1n << 48n)
     t.equal(plan.redeem, sum(canaries.map(({ amount }) => amount)))
     t.ok(sum([...plan.payers, ...plan.hospitals].map(({ mint }) => mint)) + plan.hubMint < 1n << 48n)
-    t.ok(castGroups(plan, 1).length <= 12, 'with ledger, hub, issuer and the demo: at most 16 processes')
+    t.ok(castGroups(plan, 1).length <= 11, 'with ledger, tower, hub, issuer and the demo: at most 16 processes')
   }
   const plan = planOf(large)
   t.ok(plan.refused.every(({ error }) => error.code === 'claim_above_limit'))
@@ -71,7 +79,7 @@ t.test('processes: at most 16, every node in one of them', async (t) => {
   const plan = planOf(many)
   for (const size of [undefined, 1, 7, 1_000]) {
     const groups = castGroups(plan, size)
-    t.ok(groups.length <= 12, `${size}: ${groups.length}`)
+    t.ok(groups.length <= 11, `${size}: ${groups.length}`)
     t.equal(groups.flatMap(({ parties }) => parties).length, plan.payers.length + plan.hospitals.length)
     t.equal(new Set(groups.flatMap(({ parties }) => parties)).size, plan.payers.length + plan.hospitals.length)
   }
@@ -93,7 +101,7 @@ function factsOf(plan: Plan): Facts {
   const dueTo = (name: string) => sum(plan.payments.filter(({ hospital }) => hospital === name).map((p) => p.amount))
   const accounts = new Map<string, AuditedAccount>()
   for (const { name, mint, deposit } of [...plan.payers, ...plan.hospitals]) {
-    const paidOut = deposit - paidBy(name) + dueTo(name)
+    const paidOut = name === THIEF ? 0n : deposit - paidBy(name) + dueTo(name)
     const redeemed = name === 'hospital-canary' ? plan.redeem : 0n
     accounts.set(`key of ${name}`, {
       minted: mint,
@@ -104,7 +112,9 @@ function factsOf(plan: Plan): Facts {
   }
   const shares = sum(plan.hospitals.map(({ share }) => share))
   const fees = sum(plan.payments.map(({ fee }) => fee))
-  const hub = { minted: plan.hubMint, deposited: shares, paidOut: shares + fees, held: plan.hubMint + fees }
+  const taken = plan.payers.find(({ name }) => name === THIEF)!.deposit - paidBy(THIEF)
+  const earned = fees + taken
+  const hub = { minted: plan.hubMint, deposited: shares, paidOut: shares + earned, held: plan.hubMint + earned }
   accounts.set('key of hub', hub)
   const names = ['hub', ...[...plan.payers, ...plan.hospitals].map(({ name }) => name)]
   const held = sum([...accounts.values()].map((account) => account.held))
@@ -129,7 +139,8 @@ function factsOf(plan: Plan): Facts {
       locked: 0n,
       redeemed: plan.redeem,
       accounts,
-      channels: [...plan.payers, ...plan.hospitals].map(() => 'close'),
+      exits: [`key of ${THIEF}`],
+      channels: [...plan.hospitals, ...plan.payers].map(({ name }) => (name === THIEF ? 'punish' : 'close')),
     },
   }
 }
@@ -139,7 +150,8 @@ function outcomeOf(facts: Facts, more: Partial<Outcome> = {}): Outcome {
   const { plan, ends, audit } = facts
   const reconciliation = reconcile(facts)
   const outage = { kills: 1, recovered: 1 } as Outcome['outage']
-  return { plan, ends, reconciliation, verdict: audit.verdict, leaks: CLEAN, control: 3, outage, ...more }
+  const ended = { breaches: 1, punished: 1 }
+  return { plan, ends, reconciliation, verdict: audit.verdict, leaks: CLEAN, control: 3, outage, ended, ...more }
 }
 
 t.test('what adds up has no mismatch, and every total', async (t) => {
@@ -162,6 +174,8 @@ t.test('what adds up has no mismatch, and every total', async (t) => {
     audit: 'CONSISTENT',
     kills: 1,
     recovered: 1,
+    breaches: 1,
+    punished: 1,
   })
   t.equal(exitOf(outcome), 0)
   t.notMatch(reconciliationTable(outcome.reconciliation), /MISMATCH/)
@@ -214,6 +228,9 @@ t.test('every difference of one minor unit is a mismatch and exit 1', async (t) 
       ...right,
       audit: { ...audit, channels: ['settle', ...audit.channels.slice(1)] },
     },
+    'the thief kept its deposit': account(THIEF, { paidOut: 1n }),
+    'nobody punished the thief': { ...right, audit: { ...audit, channels: audit.channels.map(() => 'close') } },
+    'an honest party exited': { ...right, audit: { ...audit, exits: [...audit.exits, 'key of payer-1'] } },
     'a channel is open': { ...right, audit: { ...audit, channels: [null, ...audit.channels.slice(1)] } },
     'a channel too many': { ...right, audit: { ...audit, channels: ['close', ...audit.channels] } },
     'the audit found something': { ...right, audit: { ...audit, verdict: 'INCONSISTENT' } },
@@ -255,7 +272,7 @@ t.test('reads what the verb audit prints', async (t) => {
     '(node:1) a warning',
     '{"type":"account","account":"02aa","received_minor":{"mint":"10","transfer":"0","close":"5","settle":"1","punish":"1"},' +
       '"given_minor":{"transfer":"0","redeem":"0","deposit":"4"},"held_minor":"-13"}',
-    '{"type":"channel","channel":"cc","ended":"close"}',
+    '{"type":"channel","channel":"cc","ended":"close","exited_by":"02aa"}',
     '{"type":"channel","channel":"dd","ended":null}',
     '{"type":"audit","verdict":"CONSISTENT","minted_minor":"10","held_minor":"9","locked_minor":"1","redeemed_minor":"0"}',
   ]
@@ -268,6 +285,7 @@ t.test('reads what the verb audit prints', async (t) => {
     redeemed: 0n,
     accounts: new Map([['02aa', { minted: 10n, deposited: 4n, paidOut: 7n, held: -13n }]]),
     channels: ['close', null],
+    exits: ['02aa'],
   })
   t.match(auditFacts({ code: 3, lines: [] }, objectIn).verdict, /nothing \(exit code 3\)/)
 })

@@ -114,6 +114,8 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sa
     audit: 'CONSISTENT',
     kills: 1,
     recovered: 1,
+    breaches: 1,
+    punished: 1,
   })
   t.match(err, /what the parties see +what wire and ledger see/)
   t.match(err, /a2 +payer-1 → hospital-2 +1,241\.22 +fee 0\.13 +wire [0-9a-f]{24}…/)

@@ -236,11 +236,9 @@ t.test(
       if (answer.name !== 'registered' || answer.body.version === null) return answer
       return { ...answer, body: { ...answer.body, version: answer.body.version + 1 } }
     }
-    const [before, asked] = [first.count('retrieve'), third.count('register')]
-    // One of the two that agrees would be enough.
-    alice = await village.start('alice', gated([first, third], 2))
-    await until(() => first.count('retrieve') > before && third.count('register') >= asked + 2)
-    await partsOf(alice).towers.newest(terms) // both answers were read
+    const before = first.count('retrieve')
+    alice = await village.start('alice', gated([first], 1))
+    await until(() => first.count('retrieve') > before)
     t.notOk(partsOf(alice).towers.confirmed(live()), 'a tower says that it holds a newer one')
     t.equal(shown(alice).phase, 'open', 'its word alone changes nothing')
     first.twist = honest

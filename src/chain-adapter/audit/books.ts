@@ -35,6 +35,8 @@ export interface ChannelFlows {
   /** Null while the channel is open or disputed. */
   readonly payouts: readonly [Amount, Amount] | null
   readonly ended: 'close' | 'settle' | 'punish' | null
+  /** Who posted the state of the dispute: what `punish` takes from. Null where there was none. */
+  readonly poster: Side | null
 }
 
 /** minted = held + locked + redeemed, in minor units. */
@@ -76,11 +78,6 @@ interface Account {
   readonly given: Record<OutKind, bigint>
 }
 
-interface Channel extends ChannelFlows {
-  /** Who posted the state of the dispute: what `punish` takes from. */
-  readonly poster: Side | null
-}
-
 const isIn = (kind: Movement['kind']): kind is InKind => IN_KINDS.some((known) => known === kind)
 const isOut = (kind: Movement['kind']): kind is OutKind => OUT_KINDS.some((known) => known === kind)
 const sum = (values: Iterable<bigint>): bigint => [...values].reduce((total, value) => total + value, 0n)
@@ -89,7 +86,7 @@ const heldBy = ({ received, given }: Account): bigint => sum(Object.values(recei
 /** Memory grows with accounts and channels, never with transactions. */
 export class Books {
   readonly #accounts = new Map<IdText, Account>()
-  readonly #channels = new Map<IdText, Channel>()
+  readonly #channels = new Map<IdText, ChannelFlows>()
 
   /**
    * @param tx accepted by the contract, so that its accounts and channel are known
@@ -111,7 +108,7 @@ export class Books {
   }
 
   channels(): ChannelFlows[] {
-    return [...this.#channels.values()].map(({ poster: _poster, ...channel }) => channel)
+    return [...this.#channels.values()]
   }
 
   totals(): Totals {
@@ -201,13 +198,13 @@ export class Books {
     return fresh
   }
 
-  #channel(id: Uint8Array): Channel {
+  #channel(id: Uint8Array): ChannelFlows {
     const channel = this.#channels.get(idText(id))
     invariant(channel !== undefined, 'L5', 'a channel that was never opened')
     return channel
   }
 
-  #update(id: Uint8Array, change: Partial<Channel>): void {
+  #update(id: Uint8Array, change: Partial<ChannelFlows>): void {
     this.#channels.set(idText(id), { ...this.#channel(id), ...change })
   }
 }

@@ -91,9 +91,14 @@ export function planMoney(rows: readonly ClaimRow[], policy: Pick<Policy, 'base'
     const reference = `canary-${i}`
     payments.push({ ...CANARY_PARTIES, reference, amount, fee: fee(amount), canary: true })
   }
-  const payers = [...payerOf.all(), [CANARY_PARTIES.payer, 'canary'] as const].map(([name, identity]) =>
-    planPayer(name, identity, payments, draw),
-  )
+  const stolen = draw(...CANARY) as Amount
+  payments.push({ reference: 'stolen-1', ...THEFT, amount: stolen, fee: fee(stolen), canary: true })
+  const payers = [
+    ...[...payerOf.all(), [CANARY_PARTIES.payer, 'canary'] as const].map(([name, identity]) =>
+      planPayer(name, identity, payments, draw, SPARE),
+    ),
+    planPayer(THIEF, 'canary', payments, draw, CANARY),
+  ]
   const hospitals = [...hospitalOf.all(), [CANARY_PARTIES.hospital, 'canary'] as const].map(([name, identity]) =>
     planHospital(name, identity, payments, draw),
   )
@@ -110,6 +115,10 @@ export function planMoney(rows: readonly ClaimRow[], policy: Pick<Policy, 'base'
 }
 
 export const CANARY_PARTIES = { payer: 'payer-canary', hospital: 'hospital-canary' } as const
+
+/** Pays once, then restores an older backup and exits with that: what it had left goes to the hub (L7). */
+export const THIEF = 'payer-thief'
+const THEFT = { payer: THIEF, hospital: CANARY_PARTIES.hospital } as const
 
 /** What the file says of a single row stands; here come what an invoice can name and what the ledger can hold. */
 function admissible(rows: readonly ClaimRow[]) {
@@ -144,9 +153,16 @@ function namer(kind: string) {
   }
 }
 
-function planPayer(name: PartyName, identity: string, payments: readonly PlannedPayment[], draw: Draw): PlannedParty {
+/** @param spare bounds of what is left in the channel when all is paid. */
+function planPayer(
+  name: PartyName,
+  identity: string,
+  payments: readonly PlannedPayment[],
+  draw: Draw,
+  spare: readonly [bigint, bigint],
+): PlannedParty {
   const own = payments.filter(({ payer }) => payer === name)
-  const deposit = plus(...own.flatMap(({ amount, fee }) => [amount, fee]), draw(...SPARE) as Amount)
+  const deposit = plus(...own.flatMap(({ amount, fee }) => [amount, fee]), draw(...spare) as Amount)
   const mint = plus(deposit, draw(...SPARE) as Amount)
   return { name, kind: 'payer', identity, canary: isCanary(name), mint, deposit, share: ZERO }
 }
@@ -164,7 +180,8 @@ function planHospital(
   return { name, kind: 'hospital', identity, canary: isCanary(name), mint, deposit, share }
 }
 
-const isCanary = (name: PartyName): boolean => name === CANARY_PARTIES.payer || name === CANARY_PARTIES.hospital
+export const isCanary = (name: PartyName): boolean =>
+  [...Object.values(CANARY_PARTIES), THIEF].some((known) => known === name)
 
 /** Every amount that moves anywhere: what the leak search looks for, besides what was settled. */
 export function plannedAmounts({ payments, payers, hospitals, hubMint, redeem }: Plan): Amount[] {

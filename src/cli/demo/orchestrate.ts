@@ -6,8 +6,8 @@ import { ledgerIdOf } from '../../base/genesis.js'
 import { connectLedger } from '../../chain-adapter/remote/client.js'
 import { plantAndFind } from './leak-control.js'
 import { searchLeaks } from './leak-search.js'
-import { CANARY_PARTIES, type Plan, plannedAmounts } from './money.js'
-import { type Outage, strike } from './outage.js'
+import { CANARY_PARTIES, type Plan, plannedAmounts, THIEF } from './money.js'
+import { keepBackup, type Outage, strike } from './outage.js'
 import { balanceOf, closeAll, type Member, type Onboarded, Registrar, redeem } from './parties.js'
 import { booksOf, type Members, payAll } from './pay.js'
 import { objectIn } from './processes.js'
@@ -15,13 +15,13 @@ import type { Progress } from './progress.js'
 import { type AuditFacts, auditFacts, type Facts, HUB, type PaymentEnd, reconcile } from './reconcile.js'
 import { leakText, type Outcome, reconciliationTable, refusedTable, sampleTable } from './report.js'
 import { paySample, type Sample } from './samples.js'
-import { type Group, groupsOf, type Party, type Stage } from './stage.js'
+import { type Group, groupsOf, type Party, type Stage, TOWER } from './stage.js'
 import { wsRecording } from './ws-recording.js'
 
-/** Besides ledger, hub, issuer and the demo itself: at most 16 processes whatever the file holds. */
+/** Besides ledger, tower, hub, issuer and the demo itself: at most 16 processes whatever the file holds. */
 const PAYER_PROCESSES = 2
 const HOSPITAL_PROCESSES = 3
-const PROCESSES_MAX = 12
+const PROCESSES_MAX = 11
 const SAMPLES = 4
 /** Part of the payments that have ended when the hub is killed. */
 const STRUCK_AFTER = 0.3
@@ -34,14 +34,22 @@ export interface Cast {
 
 /** @param nodesPerProcess at least so many, more where there would be too many processes. */
 export function castGroups(plan: Plan, nodesPerProcess: number | undefined): Group[] {
-  const [payers, hospitals] = [plan.payers.map(({ name }) => name), plan.hospitals.map(({ name }) => name)]
+  const payers = plan.payers.map(({ name }) => name).filter((name) => name !== THIEF)
+  const hospitals = plan.hospitals.map(({ name }) => name)
+  // It is stopped and started on its own.
+  const thief = { name: THIEF, parties: [THIEF] }
   if (nodesPerProcess === undefined) {
-    return [...groupsOf('payer', payers, PAYER_PROCESSES, 1), ...groupsOf('hospital', hospitals, HOSPITAL_PROCESSES, 1)]
+    return [
+      ...groupsOf('payer', payers, PAYER_PROCESSES, 1),
+      ...groupsOf('hospital', hospitals, HOSPITAL_PROCESSES, 1),
+      thief,
+    ]
   }
   for (let size = nodesPerProcess; ; size++) {
     const groups = [
       ...groupsOf('payer', payers, PROCESSES_MAX, size),
       ...groupsOf('hospital', hospitals, PROCESSES_MAX, size),
+      thief,
     ]
     if (groups.length <= PROCESSES_MAX) return groups
   }
@@ -54,15 +62,17 @@ export async function play(stage: Stage, plan: Plan, groups: readonly Group[], p
   const cast: Cast = { hub, issuer, members }
   const { ends, outage } = await payClaims(stage, plan, cast, progress)
   await progress.step('channels closed', (tell) => {
-    const all = [...members.values()]
+    const all = [...members.values()].filter(({ party }) => party.name !== THIEF)
     return closeAll(all, (closed) => tell(`${closed} of ${all.length}`))
   })
   await progress.step('canaries redeemed', () => redeem(members.get(CANARY_PARTIES.hospital)!.party, plan.redeem))
-  const still = { ...cast, hub: outage.hub }
+  const thief = { ...members.get(THIEF)!, party: outage.thief }
+  const still = { ...cast, hub: outage.hub, members: new Map(members).set(THIEF, thief) }
   const books = await askBooks(plan, still, ends, progress)
   const balances = await askBalances(still, progress)
   await progress.step('nodes stopped', () => stopNodes(stage, groups))
   const audit = await auditLedger(stage, progress)
+  await stage.processes.stop(TOWER)
   await stage.processes.stop('ledger')
   await stage.closeRelays()
   const facts: Facts = { plan, ends, ...books, balances, accounts: stage.accounts, audit }
@@ -74,7 +84,9 @@ export async function play(stage: Stage, plan: Plan, groups: readonly Group[], p
   progress.say(reconciliationTable(reconciliation))
   const { leaks, control } = await search(stage, facts, progress)
   progress.say(leakText(leaks, control))
-  return { plan, ends, reconciliation, verdict: audit.verdict, leaks, control, outage }
+  const punished = audit.channels.filter((ended) => ended === 'punish').length
+  const ended = { breaches: audit.exits.length, punished }
+  return { plan, ends, reconciliation, verdict: audit.verdict, leaks, control, outage, ended }
 }
 
 /** Directories as `init` and `genesis` make them; a process starts as soon as its own are there. */
@@ -85,6 +97,7 @@ async function startAll(stage: Stage, groups: readonly Group[], progress: Progre
     await stage.init('issuer', 'issuer')
     await stage.init('regulator', 'regulator')
     await stage.found()
+    await stage.init(TOWER, 'tower')
     await stage.init(HUB, 'hub')
     const services = startServices(stage)
     services.catch(() => undefined) // whoever awaits it below is told
@@ -105,6 +118,7 @@ async function startAll(stage: Stage, groups: readonly Group[], progress: Progre
 
 async function startServices(stage: Stage): Promise<{ readonly hub: Party; readonly issuer: Party }> {
   await stage.startLedger()
+  await stage.startTower()
   const [hub, [issuer]] = await Promise.all([stage.startHub(), stage.start({ name: 'issuer', parties: ['issuer'] })])
   return { hub, issuer: issuer! }
 }
@@ -143,14 +157,20 @@ async function payClaims(
   { members }: Cast,
   progress: Progress,
 ): Promise<{ readonly ends: readonly PaymentEnd[]; readonly outage: Outage }> {
-  const shown = plan.payments.filter((payment, i) => i < SAMPLES - 1 || payment.canary).slice(0, SAMPLES)
+  const thief = await keepBackup(stage, members.get(THIEF)!)
+  const all = new Map(members).set(THIEF, thief)
+  const [others, stolen] = [
+    plan.payments.filter(({ payer }) => payer !== THIEF),
+    plan.payments.filter(({ payer }) => payer === THIEF),
+  ]
+  const shown = [...others.filter((payment, i) => i < SAMPLES - 1 || payment.canary).slice(0, SAMPLES), ...stolen]
   const rest = plan.payments.filter((payment) => !shown.includes(payment))
   const chain = await connectLedger(await stage.ledgerFor('demo'), ledgerIdOf(stage.genesis))
   stage.ending.addEventListener('abort', () => void chain.close())
   const samples: Sample[] = []
   try {
     await progress.step('claims shown', async () => {
-      for (const payment of shown) samples.push(await paySample(members, payment, chain, stage.recordings))
+      for (const payment of shown) samples.push(await paySample(all, payment, chain, stage.recordings))
     })
   } finally {
     await chain.close()
@@ -160,10 +180,10 @@ async function payClaims(
   const ends = await progress.step('claims paid', (tell) =>
     payAll(members, rest, (ended) => {
       tell(`${ended + shown.length} of ${plan.payments.length}, canaries included`)
-      if (ended >= rest.length * STRUCK_AFTER) outage ??= strike(stage, progress)
+      if (ended >= rest.length * STRUCK_AFTER) outage ??= strike(stage, thief, progress)
     }),
   )
-  return { ends: [...samples.map(({ end }) => end), ...ends], outage: await (outage ?? strike(stage, progress)) }
+  return { ends: [...samples.map(({ end }) => end), ...ends], outage: await (outage ?? strike(stage, thief, progress)) }
 }
 
 /** Once no lock is left: the hub books a fee when both of its channels have taken the payment in. */

@@ -3,7 +3,7 @@
  * party's own books say, line by line. Pure.
  */
 
-import type { PartyName, Plan, PlannedParty, PlannedPayment } from './money.js'
+import { isCanary, type PartyName, type Plan, type PlannedParty, type PlannedPayment, THIEF } from './money.js'
 import type { Finished } from './processes.js'
 
 /** How one payment ended, as its payer's node tells it. */
@@ -38,6 +38,8 @@ export interface AuditFacts {
   readonly accounts: ReadonlyMap<string, AuditedAccount>
   /** How each channel ended; null: it did not. */
   readonly channels: readonly (string | null)[]
+  /** Accounts that left a channel by an exit of their own. */
+  readonly exits: readonly string[]
 }
 
 export interface Facts {
@@ -74,6 +76,8 @@ export interface Reconciliation {
 }
 
 export const HUB = 'hub'
+/** Parties that exit with a revoked state. */
+const THIEVES = 1
 
 const sum = (values: Iterable<bigint>): bigint => [...values].reduce((total, value) => total + value, 0n)
 const NOTHING: AuditedAccount = { minted: 0n, deposited: 0n, paidOut: 0n, held: 0n }
@@ -121,10 +125,23 @@ function hospitalLine(facts: Facts, { name, canary }: PlannedParty): Line {
   ])
 }
 
+const spentBy = ({ ends }: Facts, name: PartyName): bigint =>
+  sum(
+    ends.filter(({ payment, paid }) => payment.payer === name && paid).map(({ payment, fee }) => payment.amount + fee),
+  )
+
+/** L7: what the punished party had left in its channel. */
+function forfeited(facts: Facts): bigint {
+  const thief = facts.plan.payers.find(({ name }) => name === THIEF)
+  return thief === undefined ? 0n : thief.deposit - spentBy(facts, THIEF)
+}
+
 function payerLine(facts: Facts, { name, canary }: PlannedParty): Line {
-  const own = facts.ends.filter(({ payment, paid }) => payment.payer === name && paid)
+  const thief = name === THIEF
   return line(name, canary, [
-    ['claims and fees', sum(own.map(({ payment, fee }) => payment.amount + fee))],
+    thief
+      ? ['claims, fees and what it forfeited', spentBy(facts, name) + forfeited(facts)]
+      : ['claims and fees', spentBy(facts, name)],
     ['paid by settlement', -received(facts, name)],
   ])
 }
@@ -133,14 +150,14 @@ function hubLine(facts: Facts): Line {
   return line('hub, canaries included', false, [
     ['fees of all claims', sum(facts.ends.filter(({ paid }) => paid).map(({ payment }) => payment.fee))],
     ['fees paid', sum(facts.ends.filter(({ paid }) => paid).map(({ fee }) => fee))],
-    ['earned by settlement', received(facts, HUB)],
+    ['earned by settlement, without what was forfeited', received(facts, HUB) - forfeited(facts)],
     ['its own books', facts.hubFees],
   ])
 }
 
 function balanceLines(facts: Facts): Line[] {
   return [...facts.balances].map(([name, balance]) =>
-    line(`${name} holds`, name.endsWith('-canary'), [
+    line(`${name} holds`, isCanary(name), [
       ['by its own key', balance],
       ["by the regulator's", audited(facts, name).held],
     ]),
@@ -190,8 +207,9 @@ function bookFaults({ plan, ends, books }: Facts): string[] {
   })
 }
 
-function ledgerFaults({ plan, audit }: Facts): string[] {
-  const open = audit.channels.filter((ended) => ended !== 'close').length
+function ledgerFaults({ plan, audit, accounts }: Facts): string[] {
+  const open = audit.channels.filter((ended) => ended !== 'close' && ended !== 'punish').length
+  const punished = audit.channels.filter((ended) => ended === 'punish').length
   const expected = plan.payers.length + plan.hospitals.length
   return [
     ...(audit.verdict === 'CONSISTENT' ? [] : [`the audit says ${audit.verdict}`]),
@@ -199,6 +217,10 @@ function ledgerFaults({ plan, audit }: Facts): string[] {
       ? []
       : [`the ledger has ${audit.channels.length} channels, not ${expected}`]),
     ...(open === 0 ? [] : [`${open} channels did not end in a cooperative close`]),
+    ...(punished === THIEVES ? [] : [`${punished} channels were punished, not ${THIEVES}`]),
+    ...audit.exits
+      .filter((account) => account !== accounts.get(THIEF))
+      .map((account) => `an honest exit of ${account}`),
   ]
 }
 
@@ -209,11 +231,13 @@ export function auditFacts(
 ): AuditFacts {
   const accounts = new Map<string, AuditedAccount>()
   const channels: (string | null)[] = []
+  const exits: string[] = []
   let totals: Record<string, unknown> = {}
   for (const text of lines) {
     const value = parse(text)
     if (value?.['type'] === 'account') accounts.set(String(value['account']), accountOf(value))
     if (value?.['type'] === 'channel') channels.push(value['ended'] as string | null)
+    if (typeof value?.['exited_by'] === 'string') exits.push(value['exited_by'])
     if (value?.['type'] === 'audit') totals = value
   }
   const verdict = typeof totals['verdict'] === 'string' ? totals['verdict'] : `nothing (exit code ${code})`
@@ -226,6 +250,7 @@ export function auditFacts(
     redeemed: total('redeemed'),
     accounts,
     channels,
+    exits,
   }
 }
 

@@ -18,13 +18,16 @@ export interface Outcome {
   /** Media on which the planted amount was found. */
   readonly control: number
   readonly outage: Outage
+  /** Exits with a state that was revoked, and channels that were taken for it (L7). */
+  readonly ended: { readonly breaches: number; readonly punished: number }
 }
 
 /** One amount planted on each of them. */
 const CONTROL_MEDIA = 3
 
 /** The last line of `--json`. */
-export function summary({ plan, ends, reconciliation, verdict, leaks, control, outage }: Outcome) {
+export function summary({ plan, ends, reconciliation, verdict, leaks, control, outage, ended }: Outcome) {
+  const { breaches, punished } = ended
   const real = ends.filter(({ payment }) => !payment.canary)
   const paid = real.filter((end) => end.paid).length
   return {
@@ -44,12 +47,14 @@ export function summary({ plan, ends, reconciliation, verdict, leaks, control, o
     audit: verdict,
     kills: outage.kills,
     recovered: outage.recovered,
+    breaches,
+    punished,
   }
 }
 
 /** 1 where anything does not hold, 6 where it holds and some rows were refused. */
 export function exitOf(outcome: Outcome): ExitCode {
-  const { reconciliation, verdict, leaks, control, ends, plan, outage } = outcome
+  const { reconciliation, verdict, leaks, control, ends, plan, outage, ended } = outcome
   const holds =
     reconciliation.mismatches === 0 &&
     ends.every(({ paid }) => paid) &&
@@ -57,7 +62,8 @@ export function exitOf(outcome: Outcome): ExitCode {
     leaks.found === 0 &&
     leaks.opaque === 0 &&
     control === CONTROL_MEDIA &&
-    outage.recovered === outage.kills
+    outage.recovered === outage.kills &&
+    ended.punished === ended.breaches
   if (!holds) return EXIT.checkFailed
   return plan.refused.length > 0 ? EXIT.rowsRefused : EXIT.done
 }

@@ -17,6 +17,7 @@ const FIRST_INVOICE = 124_122n as Amount
 export async function openSandbox(stage: Stage, progress: Progress): Promise<string> {
   const [alice, hub] = await progress.step('sandbox', async (tell) => {
     await stage.startLedger()
+    await stage.startTower()
     for (const name of ['alice', 'bob']) await stage.init(name, 'participant')
     const hub = await stage.startHub()
     const [issuer] = await stage.start({ name: 'issuer', parties: ['issuer'] })

@@ -47,6 +47,7 @@ export interface Group {
   readonly parties: readonly PartyName[]
 }
 
+export const TOWER = 'tower'
 const BLOCK_MS = 100
 const SERVICES: ReadonlySet<PartyName> = new Set(['hub', 'issuer'])
 /** The demo's hub grants whatever hospital asks for, up to all that may ever be minted. */
@@ -62,6 +63,7 @@ export class Stage {
   #genesis: Genesis | undefined
   #ledgerUrl = ''
   #hubUrl = ''
+  #towerUrl = ''
   #recorded = 0
 
   private constructor(
@@ -159,11 +161,32 @@ export class Stage {
     return `http://${relay.host}:${relay.port}`
   }
 
+  /** Watches for the hub: the one who may be away while others exit (T1). */
+  async startTower(): Promise<void> {
+    const env = { MERIDIAN_LEDGER: await this.ledgerFor(TOWER) }
+    const { address } = await this.processes.serve(TOWER, ['tower', '--dir', this.nodeDir(TOWER)], env)
+    this.#towerUrl = String(address).split('@')[1]!
+  }
+
+  /** T2: without the tower's receipt for the state after it, the hub gives up no state. */
+  async #watched(): Promise<Record<string, string>> {
+    if (this.#towerUrl === '') return {}
+    const { relay } = await this.#link('hub-to-tower', this.#towerUrl)
+    const address = `${this.accountOf(TOWER)}@ws://${relay.host}:${relay.port}`
+    return { MERIDIAN_TOWERS: address, MERIDIAN_TOWER_RECEIPTS_REQUIRED: '1' }
+  }
+
   /** Starts nodes in one process, which reaches the ledger, and the hub where there is one, through relays of its own. */
-  async start({ name, parties }: Group, verb: 'start' | 'hub' = 'start'): Promise<Party[]> {
+  async start(
+    { name, parties }: Group,
+    verb: 'start' | 'hub' = 'start',
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Party[]> {
     const env = {
+      ...more,
       MERIDIAN_LEDGER: await this.ledgerFor(name),
       MERIDIAN_INBOUND_MAX: verb === 'hub' ? INBOUND_MAX : '0.00',
+      ...(verb === 'hub' ? await this.#watched() : {}),
       ...(verb === 'hub' && this.#hubUrl !== '' ? { MERIDIAN_LISTEN: new URL(this.#hubUrl).host } : {}),
     }
     const dirs = parties.flatMap((party) => ['--dir', this.nodeDir(party)])

@@ -153,13 +153,14 @@ const accountValue = ({ account, received, given, held }: AccountFlows) => ({
   held_minor: held,
 })
 
-const channelValue = ({ channel, accounts, deposits, payouts, ended }: ChannelFlows) => ({
+const channelValue = ({ channel, accounts, deposits, payouts, ended, poster }: ChannelFlows) => ({
   type: 'channel',
   channel: idText(channel),
   accounts: accounts.map(idText),
   deposits_minor: deposits,
   payouts_minor: payouts,
   ended,
+  exited_by: poster === null ? null : idText(accounts[poster]),
 })
 
 const money = (value: bigint): string =>

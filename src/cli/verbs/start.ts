@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import { formatGrouped } from '../../base/amount.js'
 import { createPool, type ProofPool } from '../../privacy/pool.js'
@@ -48,6 +49,9 @@ export const hubVerb = (): Command =>
 
 const more = (dir: string, dirs: readonly string[] = []): readonly string[] => [...dirs, dir]
 
+/** A start that is about to be done when the signal comes ends in order. */
+const START_GRACE_MS = 2_000
+
 async function start(options: StartOptions, forwarding: boolean): Promise<void> {
   const dirs = options.dir ?? [DEFAULT_DIR]
   const flags = flagsOf(options, dirs)
@@ -55,7 +59,8 @@ async function start(options: StartOptions, forwarding: boolean): Promise<void> 
   const stopped = untilStopped()
   const pool = createPool({ threads: options.threads ?? proofThreads() })
   try {
-    const nodes = await Promise.race([hostAll(options, { dirs, flags, forwarding, pool, out }), stopped])
+    const starting = hostAll(options, { dirs, flags, forwarding, pool, out })
+    const nodes = await Promise.race([starting, stopped.then(() => pause(START_GRACE_MS))])
     if (nodes === undefined) endNow(out)
     try {
       for (const node of nodes) announce(node, out)
