@@ -39,6 +39,8 @@ export const disconnected = (turn: Turn): undefined =>
 export function receiveReestablish(turn: Turn, message: ChannelMessageOf<'reestablish'>): undefined {
   const { state, context } = turn
   if (state.link !== 'reestablishing') return
+  // No round any more; but a peer that has lost data must learn it before it speaks to the ledger.
+  if (state.phase !== 'funding' && state.phase !== 'open') return outOfStep(turn, message.version)
   if (message.received > 0 && message.received <= VERSIONS_MAX) {
     const shown = equalBytes(message.secret, ownSecret(context, message.received - 1))
     if (message.received > state.revoked) {

@@ -51,7 +51,7 @@ const HEARD: Readonly<Record<ChannelMessage['name'], readonly Phase[]>> = {
   ack: UNENDED,
   revoke: UNENDED,
   drop: UNENDED,
-  reestablish: UNENDED,
+  reestablish: UNPAID,
   newest: UNPAID,
   recovering: UNPAID,
   shutdown: UNENDED,

@@ -1,6 +1,8 @@
 /** What the simulation of whole networks found in the machine (docs/crash.md): each case alone, as short as it gets. */
 import t from 'tap'
 import { otherSide, type Side } from '../../src/base/channel-state.js'
+import { decodeChannel, encodeChannel } from '../../src/channel/snapshot.js'
+import { must } from '../chain-adapter/fixtures.js'
 import { hit, live, opened, pay, scalarOf } from './mallory.js'
 import type { World } from './world.js'
 
@@ -71,4 +73,19 @@ t.test('C8: both have lost data, and one finds the channel only after it was spo
   world.alice.input({ type: 'connected' })
   world.settle()
   for (const { state } of world.parties) t.match(state, { phase: 'recovery', link: 'live' })
+})
+
+t.test('C8: who has lost data hears of it from a peer that has ended the rounds, before its exit', async (t) => {
+  const world = live()
+  const old = encodeChannel(world.bob.state)
+  world.input(0, { type: 'offer', operations: [pay(1n)] })
+  world.settle()
+  world.input(0, { type: 'exitWanted' })
+  t.equal(world.alice.state.phase, 'exiting')
+  world.cut()
+  world.bob.state = must(decodeChannel(old))
+  world.connect()
+  world.settle()
+  t.match(world.bob.state, { phase: 'recovery' })
+  t.equal(world.bob.state.current.content.version, world.alice.state.current.content.version)
 })
