@@ -51,7 +51,9 @@ export async function write<T>(options: WriteVerbOptions, act: (asked: Asked, ke
   try {
     return await act(asked, key)
   } catch (error) {
-    if (error instanceof MeridianError && exitCodeOf(error) === EXIT.pending && options.key === undefined) {
+    const unknown =
+      error instanceof MeridianError && exitCodeOf(error) === EXIT.pending && error.code !== 'exit_not_yet'
+    if (unknown && options.key === undefined) {
       asked.out.note(`the outcome is not known; the same command with --key ${key} asks again and acts once`)
     }
     throw error

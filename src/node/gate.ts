@@ -6,6 +6,7 @@
  */
 import { LIMITS } from '../base/limits.js'
 import type { ChannelMessage } from '../base/message/channel.js'
+import { roundsRun } from '../channel/recovery.js'
 import type { LiveChannel } from './live-channel.js'
 
 export interface GateParts {
@@ -51,8 +52,8 @@ export class Gate {
     const leaving = stays === -1 ? waiting.splice(0) : waiting.splice(0, stays)
     if (waiting.length === 0) this.#waiting.delete(channel.text)
     for (const { message, send } of leaving) {
-      // C8, C10: the channel may have ended or frozen while this waited: from then on no round and no secret leaves.
-      if (channel.state.phase === 'open' || !isOfRound(message)) send()
+      // C8, C10: the channel may have ended while this waited, or either side frozen: no round and no secret leaves then.
+      if (roundsRun(channel.state) || !isOfRound(message)) send()
     }
   }
 

@@ -62,7 +62,7 @@ export interface LostParts {
 }
 
 const RETRY_MS = 1_000
-/** For a ledger that does not answer: the next start reads again. */
+/** Silence of a ledger while its events are read again, however many there are: the next start begins anew. */
 const SCAN_MS = 30_000
 
 export class LostChannels {
@@ -96,15 +96,16 @@ export class LostChannels {
   /** @returns whether every event up to the cursor was read */
   async #readAgain(wanted: ReadonlySet<string>, cursor: number): Promise<boolean> {
     const stop = new AbortController()
-    const callOff = this.parts.timers.after(SCAN_MS, () => stop.abort())
+    const patience = () => this.parts.timers.after(SCAN_MS, () => stop.abort())
+    let callOff = patience()
     for await (const event of this.parts.chain.events(0, stop.signal)) {
+      callOff()
       const { transaction } = event
       if ('channel' in transaction && wanted.has(idText(transaction.channel))) {
         this.parts.engine.do((tx) => this.event(tx, event))
       }
-      if (event.cursor < cursor) continue
-      callOff()
-      return true
+      if (event.cursor >= cursor) return true
+      callOff = patience()
     }
     return false
   }

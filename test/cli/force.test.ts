@@ -45,6 +45,7 @@ t.test('a node that began a moment ago may not: it says until when, and nothing 
   const { code, err } = await close('--yes')
   t.equal(code, 4, err)
   t.match(err, /exit_not_yet.*possible from 20\d\d-.*or when a tower confirms/s)
+  t.notMatch(err, /outcome is not known/)
   t.match((await alice.client.channel(channel)).exit, { allowed: false, missing: null })
   const raw = await alice.post(`/v1/channels/${channel}/close`, 'raw', { force: true })
   t.equal(raw.status, 409)

@@ -50,8 +50,8 @@ class Door {
     },
   })
 
-  /** The gate reads no more of a channel than its name and phase. */
-  readonly channel = { text: 'one', state: { phase: 'open' } } as unknown as LiveChannel
+  /** The gate reads no more of a channel than its name, and whether rounds run. */
+  readonly channel = { text: 'one', state: { phase: 'open', peerRecovers: null } } as unknown as LiveChannel
 
   enter(phase: Phase): void {
     this.channel.state = { ...this.channel.state, phase }
@@ -116,6 +116,13 @@ t.test('an ended or frozen channel lets no round and no secret out, whatever tow
     door.gate.release(door.channel)
     t.same(door.sent, ['shutdown'], phase)
   }
+  const door = new Door()
+  door.pass(commit(1, null), 'state 0 gives up nothing')
+  door.pass(commit(2, 0), 'commit 2')
+  door.channel.state = { ...door.channel.state, peerRecovers: 0 }
+  door.covered = 9
+  door.gate.release(door.channel)
+  t.same(door.sent, ['state 0 gives up nothing'], 'C8: nor to a peer that has lost data meanwhile')
   t.end()
 })
 
