@@ -75,9 +75,11 @@ export class Towers {
   readonly #receipts = new Map<string, Map<string, ReceiptBody>>()
   /** Receipts of a height that our view has not reached, the newest per tower and channel. */
   readonly #early = new Map<string, { readonly client: TowerClient; readonly body: ReceiptBody }>()
-  /** By channel, then by tower: the version that it named when first asked since the start; -1 for none. */
+  /** By channel, then by tower: the version that it named when first asked since the start; -1 for none that is missed. */
   readonly #answers = new Map<string, Map<string, number>>()
   readonly #watched = new Set<string>()
+  /** Channels that this process found in its database: only of those may it have lost something. */
+  readonly #found = new Set<string>()
 
   constructor(private readonly parts: TowersParts) {
     const { towers, towerReceiptsRequired: required, towerDerivedJobs: derived } = parts.config
@@ -102,7 +104,10 @@ export class Towers {
   start(): void {
     if (this.#clients.length === 0) return
     this.parts.engine.do((tx) => {
-      for (const channel of this.parts.channels.all()) this.cosigned(tx, channel)
+      for (const channel of this.parts.channels.all()) {
+        this.#found.add(channel.text)
+        this.cosigned(tx, channel)
+      }
       this.#jobs.resume(tx)
     })
     for (const client of this.#clients) client.start(this.parts.connect)
@@ -275,7 +280,9 @@ export class Towers {
     const tower = idText(client.account)
     const answers = this.#answers.get(channel.text) ?? new Map<string, number>()
     this.#answers.set(channel.text, answers)
-    if (!answers.has(tower)) answers.set(tower, held.version ?? -1)
+    // S2: a tower that knows nothing of a channel that began after this start tells as much as one that knows all.
+    const nothing = this.#found.has(channel.text) ? -1 : 0
+    if (!answers.has(tower)) answers.set(tower, held.version ?? nothing)
     const counted = this.#receipts.get(channel.text)?.get(tower)
     if (counted !== undefined && (held.version ?? -1) < counted.version) this.#receipts.get(channel.text)?.delete(tower)
     if ((held.version ?? -1) > channel.state.current.content.version) void this.#lookAhead(client, channel)

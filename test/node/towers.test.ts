@@ -95,6 +95,9 @@ t.test('a leader keeps its secret until the tower has signed for the next state'
   await succeeded(alice, key)
   await settled()
   t.ok(secretsOf(bob) > given)
+  for (const { towers, channels } of [alice, bob].map(partsOf)) {
+    t.ok(towers.confirmed(channels.get(id)!), 'S2: a channel that began after the start has lost nothing')
+  }
 })
 
 t.test('a follower keeps its secret, and with it its signature', async (t) => {
