@@ -1,9 +1,10 @@
 /** Cooperative close (L6, C10) and the exit decision. Proofs are the wallet's: here only their place in the order. */
 import t from 'tap'
 import type { Amount } from '../../src/base/amount.js'
-import { equalBytes } from '../../src/base/bytes.js'
+import { type Digest, equalBytes } from '../../src/base/bytes.js'
 import type { Side } from '../../src/base/channel-state.js'
 import { curve, modQ } from '../../src/base/curve/index.js'
+import type { ChannelMessageOf } from '../../src/base/message/channel.js'
 import { encodeTransaction, transactionDigest } from '../../src/base/transaction.js'
 import { postable } from '../../src/chain-adapter/contract/channel-rules.js'
 import { exitTerms } from '../../src/channel/content.js'
@@ -28,6 +29,14 @@ const proofFor = (terms: CloseTerms): CloseProof => ({
   ciphertextsRegulator: [new Uint8Array(256).fill(3), new Uint8Array(256).fill(4)],
   proof: new Uint8Array(64),
 })
+
+function signedOffer({ alice }: World, offer: ChannelMessageOf<'closeOffer'>): ChannelMessageOf<'closeOffer'> {
+  const { signature: _other, ...fields } = offer
+  const { ledger, channel } = alice.context.terms
+  const named = { ledger: ledger as Uint8Array as Digest, channel: channel as Uint8Array as Digest }
+  const digest = transactionDigest({ kind: 'closeChannel', ...fields, ...named })
+  return { ...offer, signature: curve.sign(digest, alice.context.keys.signing) }
+}
 
 /** The wallets: alice proves, bob verifies. */
 function wallets(world: World, valid = true): void {
@@ -145,7 +154,10 @@ t.test('L6: a false offer is a breach and is not signed', async (t) => {
     again.input(0, { type: 'closeProved', proof: proofFor(again.alice.toldOf('proveClose')[0]!.terms) })
     const offer = again.alice.sent.find((message) => message.name === 'closeOffer')
     if (offer?.name !== 'closeOffer') return t.fail('no offer')
-    again.input(1, { type: 'received', message: { ...offer, body: { ...offer.body, ...patch(again) } } })
+    const changed = { ...offer.body, ...patch(again) }
+    // As the leader itself would lie: signed anew, but where a wrong signature is the lie.
+    const body = name.startsWith('another') ? changed : signedOffer(again, changed)
+    again.input(1, { type: 'received', message: { ...offer, body } })
     t.equal(again.bob.state.breach, 'L6', name)
     t.equal(again.bob.toldOf('submit').length + again.bob.toldOf('verifyClose').length, 0, name)
   }

@@ -4,9 +4,10 @@ import { equalBytes, u64 } from '../../src/base/bytes.js'
 import { curve, type Scalar } from '../../src/base/curve/index.js'
 import { prfScalar } from '../../src/base/digest.js'
 import { idText } from '../../src/base/ids.js'
-import { contentTotal, openSealed } from '../../src/channel/content.js'
+import { build, contentTotal, openSealed } from '../../src/channel/content.js'
 import type { Effect, OfferBody } from '../../src/channel/types.js'
 import { decrypt, parseCiphertext } from '../../src/privacy/paillier.js'
+import { must } from '../chain-adapter/fixtures.js'
 import { alice, bob, openPair, type Party, World } from './world.js'
 
 const opened = openPair()
@@ -316,3 +317,24 @@ t.test('C4: the leading payee commits no claim after expiry minus margin unless 
   world.settle()
   t.equal(world.bob.toldOf('lockSettled').length, 1)
 })
+
+t.test(
+  'C1, C2: two contents of one version share neither nonce nor blinding; the same content gives the same bytes',
+  async (t) => {
+    const { context, state } = live().bob
+    const { content, state: signed } = state.current
+    const keys = [0, 1].map((side) => ({ hash: signed.revocations[side]!, randomizer: signed.ciphertexts[side]! }))
+    const [own, peers] = [keys[0]!, keys[1]!]
+    const of = (moved: bigint) => {
+      const balances = [content.balances[0] - moved, content.balances[1] + moved] as [Amount, Amount]
+      const built = build(context, { ...content, version: 7, balances }, [own, peers])
+      const { balanceBlinding, poolBlinding } = must(openSealed(context.secret, built.state))
+      return { encoded: built.encoded, nonce: built.state.nonce, balanceBlinding, poolBlinding }
+    }
+    const [one, same, other] = [of(1n), of(1n), of(2n)]
+    t.same(one, same)
+    t.not(one.balanceBlinding, other.balanceBlinding)
+    t.notOk(equalBytes(one.nonce, other.nonce))
+    t.equal(one.poolBlinding, other.poolBlinding)
+  },
+)

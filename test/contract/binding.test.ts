@@ -70,6 +70,20 @@ for (const [kind, contextItems, make] of made) {
   })
 }
 
+t.test('P7: nothing at all is no amount, whatever was proved about it', (t) => {
+  for (const withdraw of [
+    () => transfer(world, alice, bob, 0n),
+    () => redeem(world, alice, 0n),
+    () => mint(world, alice, 0n),
+  ]) {
+    world.tamper = (honest) => ({ ...honest, ranges: honest.ranges.map((range) => ({ ...range, minimum: 0n })) })
+    const made = withdraw()
+    world.tamper = (honest) => honest
+    t.equal(world.verdict(made), 'bad_proof', made.kind)
+  }
+  t.end()
+})
+
 t.test('replayed elsewhere, signed anew', (t) => {
   const paid = transfer(world, alice, bob, 7n)
   t.equal(world.verdict(signedBy(carol, { ...paid, account: carol.account, nonce: 1 })), 'bad_proof', 'account')

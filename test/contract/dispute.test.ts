@@ -119,6 +119,7 @@ t.test('supersede: anybody, higher only, until the deadline; deadline and record
   const now = world.channel(channel.id).dispute!
   t.same({ ...now, standing: null, standingVersion: 0 }, { ...recorded, standing: null, standingVersion: 0 })
   t.ok(equalBytes(now.standing, three!.encoded))
+  t.equal(world.verdict(supersede(world, channel, two!), never), 'not_newer', 'back to a lower version')
   world.pass(50)
   t.equal(world.at.time, recorded.deadline)
   t.equal(world.verdict(supersede(world, channel, four!), never), 'accepted', 'at the deadline')

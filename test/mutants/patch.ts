@@ -7,16 +7,22 @@ export interface Mutant {
   readonly fault: string
   /** Arguments of `node`, relative to the package: a compiled test, or the simulation. It must fail. */
   readonly caughtBy: readonly string[]
+  /** `only: simulation` in the head: no other test of the project notices. */
+  readonly bySimulationAlone: boolean
 }
 
-const HEAD = /^(clause|fault|caught-by): (.+)$/
+const HEAD = /^(clause|fault|caught-by|only): (.+)$/
+const CLAUSE = /^[PLACWRTSK]\d+$/
+const TEST = /^dist\/test\/[\w/-]+\.test\.js$/
+const SIMULATION = /^dist\/test\/crash\/main\.js --simulate --steps \d+ --seed \w+$/
 
-/** @throws Error where the head lacks a line: a mutant that nobody has to notice proves nothing. */
+/** @throws Error where the head lacks a line or names nothing that can notice: such a mutant proves nothing. */
 export function readMutant(name: string, patch: string): Mutant {
   const fields = new Map<string, string>()
   for (const line of patch.split('\n')) {
-    if (line.startsWith('--- ')) break
+    if (line.startsWith('diff --git ')) break
     const found = HEAD.exec(line)
+    if (found === null && line !== '') throw new Error(`${name}: "${line}" is no line of a head`)
     if (found !== null) fields.set(found[1]!, found[2]!)
   }
   const field = (key: string): string => {
@@ -24,5 +30,12 @@ export function readMutant(name: string, patch: string): Mutant {
     if (value === undefined) throw new Error(`${name}: the head has no line "${key}: …"`)
     return value
   }
-  return { name, clause: field('clause'), fault: field('fault'), caughtBy: field('caught-by').split(' ') }
+  const [clause, fault, command, only] = [field('clause'), field('fault'), field('caught-by'), fields.get('only')]
+  if (!CLAUSE.test(clause)) throw new Error(`${name}: "${clause}" is no clause`)
+  const simulated = SIMULATION.test(command)
+  if (!simulated && !TEST.test(command)) throw new Error(`${name}: "${command}" is neither a test nor the simulation`)
+  if (only !== undefined && !(only === 'simulation' && simulated)) {
+    throw new Error(`${name}: "only: simulation" stands where the simulation is what notices, and nothing else`)
+  }
+  return { name, clause, fault, caughtBy: command.split(' '), bySimulationAlone: only !== undefined }
 }

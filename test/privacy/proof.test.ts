@@ -303,6 +303,12 @@ t.test('a malformed statement proves nothing and throws nothing', async (t) => {
     t.notOk(verify({ ...statement, ...patch }, proof), name)
     t.throws(() => prove({ ...statement, ...patch }, witness, entropy('x')), `${name}: prove refuses`)
   }
+  // P5: every link needs its range, not only one of them.
+  const paid = transferCase(50n, 7n)
+  for (const at of paid.statement.ranges.keys()) {
+    const ranges = paid.statement.ranges.filter((_, i) => i !== at)
+    t.throws(() => prove({ ...paid.statement, ranges }, paid.witness, entropy('x')), `without range ${at}`)
+  }
 })
 
 t.test('what a caller must not ask of prove', async (t) => {
