@@ -5,7 +5,7 @@ import { ROOT } from '../../src/base/root.js'
 import { readMutant } from './patch.js'
 
 const BODY = '\ndiff --git a/src/x.ts b/src/x.ts\n--- a/src/x.ts\n+++ b/src/x.ts\n@@ -1 +1 @@\n-a\n+b\n'
-const SIMULATION = 'dist/test/crash/main.js --simulate --steps 20000 --seed 1'
+const SIMULATION = 'dist/test/crash/main.js --simulate --steps 20000 --seed 1 --no-shrink'
 const HEAD = ['clause: C6', 'fault: too early', 'caught-by: dist/test/channel/round.test.js']
 
 const read = (lines: readonly string[]) => readMutant('it', `${lines.join('\n')}\n${BODY}`)

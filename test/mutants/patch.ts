@@ -14,7 +14,7 @@ export interface Mutant {
 const HEAD = /^(clause|fault|caught-by|only): (.+)$/
 const CLAUSE = /^[PLACWRTSK]\d+$/
 const TEST = /^dist\/test\/[\w/-]+\.test\.js$/
-const SIMULATION = /^dist\/test\/crash\/main\.js --simulate --steps \d+ --seed \w+$/
+const SIMULATION = /^dist\/test\/crash\/main\.js --simulate --steps \d+ --seed \w+ --no-shrink$/
 
 /** @throws Error where the head lacks a line or names nothing that can notice: such a mutant proves nothing. */
 export function readMutant(name: string, patch: string): Mutant {

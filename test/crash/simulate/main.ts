@@ -44,10 +44,12 @@ function load(file: string | undefined, seed: string): Progress {
   return stored.seed === seed ? stored : fresh
 }
 
-async function report(seed: string, program: Uint8Array, outcome: Outcome): Promise<number> {
+async function report(seed: string, program: Uint8Array, outcome: Outcome, shrinks: boolean): Promise<number> {
   const { violation } = outcome
   if (violation === undefined) return 0
-  process.stdout.write(`${outcome.tail.slice(-40).join('\n')}\n${violation.message}\nshrinking\n`)
+  process.stdout.write(`${outcome.tail.slice(-40).join('\n')}\n${violation.message}\n`)
+  if (!shrinks) return 1
+  process.stdout.write('shrinking\n')
   const short = await shrink(program, violation.clause, (candidate) => run(seed, candidate), SHRINK_RUNS)
   for (let step = 0; step < stepsOf(short); step++) {
     const { action, a, b } = instructionAt(short, step)
@@ -70,7 +72,8 @@ async function replay(seed: string, hex: string | undefined): Promise<number> {
 export async function simulate(args: readonly string[]): Promise<number> {
   const options = { steps: { type: 'string' }, seed: { type: 'string' }, state: { type: 'string' } } as const
   const replaying = { replay: { type: 'string' }, program: { type: 'string' } } as const
-  const { values } = parseArgs({ args: [...args], options: { ...options, ...replaying } })
+  const unshrunk = { 'no-shrink': { type: 'boolean' } } as const
+  const { values } = parseArgs({ args: [...args], options: { ...options, ...replaying, ...unshrunk } })
   if (values.replay !== undefined) return replay(values.replay, values.program)
   const steps = Number(values.steps ?? '100000')
   if (!Number.isSafeInteger(steps) || steps < 1) throw new Error('--steps takes a number from 1 on')
@@ -79,7 +82,7 @@ export async function simulate(args: readonly string[]): Promise<number> {
     const seed = worldSeed(progress.seed, progress.worlds)
     const program = randomProgram(seed, Math.min(WORLD_STEPS, steps - progress.steps))
     const outcome = await run(seed, program)
-    if (outcome.violation !== undefined) return report(seed, program, outcome)
+    if (outcome.violation !== undefined) return report(seed, program, outcome, values['no-shrink'] !== true)
     add(progress, outcome)
     if (values.state !== undefined) writeFileSync(values.state, JSON.stringify(progress))
     if (Date.now() - told < PRINT_S * 1_000) continue
