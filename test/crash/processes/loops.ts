@@ -63,8 +63,12 @@ const SYNCS = 60
 const FULL_BYTES = 400_000
 const FULL_REFUSALS = 4
 
-/** Killed by us or by the cut, never ended by a defect of its own. */
-function signalled({ signal, code, errors }: End): true {
+/**
+ * Killed by us or by the cut, never ended by a defect of its own. A life whose runtime had not given the signal back to
+ * the shim when it came ended before anything of it counts.
+ */
+function signalled({ signal, code, errors }: End): boolean {
+  if (signal === 'SIGUSR2') return false
   if (signal !== 'SIGKILL') throw new Violation(`S2 a node ended by itself with ${signal ?? code}: ${errors}`)
   return true
 }
