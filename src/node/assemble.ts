@@ -109,9 +109,10 @@ async function found(options: Options, late: Late): Promise<Foundation> {
     keys,
     wallet,
     engine,
-    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger, timers, (transaction, code) =>
-      late.conversation.refused(transaction, code),
-    ),
+    ledgerDesk: new LedgerDesk(chain, outbox, keys.signing, logger, timers, {
+      stands: (transaction) => late.conversation.stands(transaction),
+      refused: (transaction, code) => late.conversation.refused(transaction, code),
+    }),
     workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed, entropy),
     events: new EventLog(store),
   }

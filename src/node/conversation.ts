@@ -135,6 +135,11 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   }
 
   /** The ledger refused a transaction of a channel: what is still needed is asked for again. */
+  /** C8: an exit that waits for the ledger must not leave once its channel has been shown to be behind: it costs the pool. */
+  stands({ kind, channel }: TransactionOf<SubmitKind>): boolean {
+    return kind !== 'exit' || this.parts.channels.get(channel as ChannelId)?.state.phase === 'exiting'
+  }
+
   refused(transaction: TransactionOf<SubmitKind>, code: ErrorCode): void {
     const { engine, channels } = this.parts
     const channel = channels.get(transaction.channel as ChannelId)

@@ -53,8 +53,12 @@ export class LedgerDesk {
     private readonly key: Scalar,
     private readonly logger: Logger,
     private readonly timers: Timers,
-    /** A channel's transaction was refused: told once, in the batch that forgets its row, or again after a crash. */
-    private readonly refused: (transaction: TransactionOf<SubmitKind>, code: ErrorCode) => void,
+    private readonly channels: {
+      /** Asked before every attempt: whether the channel still wants it. */
+      stands(transaction: TransactionOf<SubmitKind>): boolean
+      /** Told once, in the batch that forgets its row, or again after a crash. */
+      refused(transaction: TransactionOf<SubmitKind>, code: ErrorCode): void
+    },
   ) {}
 
   /** What an earlier process did not finish. `told` hears what became of its transactions, in the row's last batch. */
@@ -92,6 +96,10 @@ export class LedgerDesk {
   async #finish(id: number, job: LedgerJob): Promise<Result<SubmitReceipt> | undefined> {
     const transaction = this.#transactionOf(job)
     for (let wait = 250; !this.#closed; wait = Math.min(wait * 2, RETRY_MS_MAX)) {
+      if (isEnding(transaction) && !this.channels.stands(transaction)) {
+        this.outbox.done(id)
+        return refuse('exit_unlicensed', 'the channel is in recovery')
+      }
       try {
         const receipt = await this.chain.submit(transaction)
         this.outbox.done(id)
@@ -100,7 +108,7 @@ export class LedgerDesk {
         if (!(error instanceof MeridianError)) throw error
         if (!AGAIN.has(error.code)) {
           this.logger.info('ledger.refused', { kind: transaction.kind, code: error.code })
-          if (isEnding(transaction)) this.refused(transaction, error.code)
+          if (isEnding(transaction)) this.channels.refused(transaction, error.code)
           this.outbox.done(id)
           return refuse(error.code, error.detail)
         }
