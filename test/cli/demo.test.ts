@@ -138,16 +138,6 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sa
   t.ok(existsSync(join(work, 'wire')), 'a directory that was named stays')
 })
 
-t.test('no claim at all: canaries alone, one process each; nothing left behind', async (t) => {
-  const args = ['demo', '--csv', at('header.csv'), '--key-bits', '1024', '--nodes-per-process', '1']
-  const { code, out, err } = await run(args)
-  t.equal(code, 0, `${out}${err}`)
-  t.match(out, /claims 0 = paid 0 \+ nothing covered 0 \+ refused 0 \+ failed 0/)
-  const work = /(\S+meridian-demo-\S+)/.exec(out)?.[1] ?? at()
-  t.notOk(existsSync(work), 'its directory is removed')
-  t.strictSame(processesOf(work), [], 'and no process is left')
-})
-
 /** Starts the demo and lets it come as far as a running hub. */
 async function underWay(name: string) {
   const dir = at(name)
