@@ -3,7 +3,7 @@ import t from 'tap'
 import { runLoop } from './processes/loops.js'
 import { noShim } from './shim/build.js'
 
-const SHORT = { kill: 3, power: 2 } as const
+const SHORT = { kill: 2, power: 1 } as const
 
 t.setTimeout(900_000)
 const dir = t.testdir()

