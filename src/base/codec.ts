@@ -24,6 +24,8 @@ export const zAmount = z.codec(
   z.custom<Amount>((v) => typeof v === 'bigint'),
   { decode: amountFromBytes, encode: amountToBytes },
 )
+/** 0 the opener, 1 the other party. */
+export const zSide = z.union([z.literal(0), z.literal(1)])
 export const zText = (max: number) => z.string().max(max)
 
 const CBOR_DECODE = {

@@ -1,7 +1,7 @@
 /** Every transaction of the ledger (L3): one schema, one canonical encoding, one digest to sign. */
 import { z } from 'zod'
 import type { Digest } from './bytes.js'
-import { cbor, decodeAs, encodeAs, zBytesUpTo, zCount, zDigest, zPoint, zScalar, zSignature } from './codec.js'
+import { cbor, decodeAs, encodeAs, zBytesUpTo, zCount, zDigest, zPoint, zScalar, zSide, zSignature } from './codec.js'
 import { taggedHash } from './digest.js'
 import { LIMITS } from './limits.js'
 import { type Result, refuse } from './result.js'
@@ -10,7 +10,6 @@ import { type Result, refuse } from './result.js'
 const zCiphertext = zBytesUpTo(1024)
 /** A proof in `privacy`'s encoding. */
 const zProof = zBytesUpTo(32_768)
-const zSide = z.union([z.literal(0), z.literal(1)])
 
 /** Account transactions: signed over all their bytes and the account's nonce. */
 const account = { ledger: zDigest, account: zPoint, nonce: zCount, signature: zSignature }

@@ -135,6 +135,16 @@ function firstChannel(
   }
 }
 
+/** What no restart keeps: connection, held commit, clocks, proofs under way. */
+export const VOLATILE = {
+  link: 'down',
+  held: null,
+  waiting: null,
+  ready: false,
+  proving: false,
+  settling: null,
+} as const satisfies Partial<Channel>
+
 /** A channel in which nothing has happened yet. */
 export const UNUSED: Omit<Channel, 'phase' | 'current' | 'signed' | 'peerKeys' | 'peerRandomizer' | 'randomizers'> = {
   breach: null,
@@ -154,10 +164,5 @@ export const UNUSED: Omit<Channel, 'phase' | 'current' | 'signed' | 'peerKeys' |
   peerRecovers: null,
   floor: 0,
   untold: [],
-  link: 'down',
-  held: null,
-  waiting: null,
-  ready: false,
-  proving: false,
-  settling: null,
+  ...VOLATILE,
 }

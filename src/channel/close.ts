@@ -82,8 +82,8 @@ type UnsignedClose = Unsigned<TransactionOf<'closeChannel'>>
 function unsignedClose(context: Context, offer: CloseProof): UnsignedClose {
   return {
     kind: 'closeChannel',
-    ledger: context.terms.ledger as Uint8Array as UnsignedClose['ledger'],
-    channel: context.terms.channel as Uint8Array as UnsignedClose['channel'],
+    ledger: context.terms.ledger,
+    channel: context.terms.channel,
     validUntil: offer.validUntil,
     commitment: offer.commitment,
     ciphertexts: offer.ciphertexts,

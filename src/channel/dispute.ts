@@ -6,7 +6,7 @@ import { type Digest, equalBytes } from '../base/bytes.js'
 import { decodeChannelState, decodeLocks } from '../base/channel-state.js'
 import type { LedgerTime } from '../base/ports/chain.js'
 import type { TransactionOf } from '../base/transaction.js'
-import { lockOutcome } from '../chain-adapter/contract/channel-rules.js'
+import { outcomeOf } from './predicate.js'
 import { takeShown } from './recovery.js'
 import { revocationHash, storedSecret } from './revocation.js'
 import { openOwn, settlementOf } from './settlement.js'
@@ -50,8 +50,8 @@ export function submitRefused(turn: Turn, kind: SubmitKind): undefined {
 }
 
 const named = (turn: Turn) => ({
-  ledger: turn.context.terms.ledger as Uint8Array as Digest,
-  channel: turn.context.terms.channel as Uint8Array as Digest,
+  ledger: turn.context.terms.ledger,
+  channel: turn.context.terms.channel,
 })
 
 /** L7: the peer's secret of the recorded version, if it was given up: whatever stands now. */
@@ -86,9 +86,7 @@ function askSettlement(turn: Turn): undefined {
   if (settling !== null && env.view.time <= settling + context.policy.margin) return
   const state = decodeChannelState(dispute.standing)
   const locks = state.ok ? decodeLocks(state.value.locks) : state
-  const undecided =
-    !locks.ok ||
-    locks.value.some((lock) => lockOutcome(lock, env.revealed(lock.point)?.time, env.view.time) === 'undecided')
+  const undecided = !locks.ok || locks.value.some((lock) => outcomeOf(env, lock) === 'undecided')
   if (undecided) return
   const opened = openOwn(context, dispute.standing)
   if (!opened.ok) return // nothing that we ever signed; whoever can open it settles

@@ -1,13 +1,11 @@
 /** The end of a channel: the own exit, and what is told once the ledger has paid out (C10, C12). Nothing here is told twice. */
-import type { Digest } from '../base/bytes.js'
 import { curve, type Signature } from '../base/curve/index.js'
 import { transactionDigest } from '../base/transaction.js'
-import { lockOutcome } from '../chain-adapter/contract/channel-rules.js'
 import { submitFor } from './dispute.js'
 import { dropNote, learnScalar } from './notes.js'
 import { keyOf } from './operation.js'
 import { tellOutcomes } from './outcome.js'
-import { findLock } from './predicate.js'
+import { findLock, outcomeOf } from './predicate.js'
 import { voidOffers } from './propose.js'
 import { loseTrack } from './recovery.js'
 import { emit, enter, type Turn, update } from './turn.js'
@@ -20,8 +18,8 @@ export function wantExit(turn: Turn): undefined {
   const { encoded, signatures, content } = state.current
   const unsigned = {
     kind: 'exit' as const,
-    ledger: context.terms.ledger as Uint8Array as Digest,
-    channel: context.terms.channel as Uint8Array as Digest,
+    ledger: context.terms.ledger,
+    channel: context.terms.channel,
     poster: context.side,
     state: encoded,
     stateSignatures: [signatures[0], signatures[1]] as [Signature, Signature],
@@ -85,7 +83,7 @@ export function tellUntold(turn: Turn): undefined {
 
 function told(turn: Turn, { lock, lost }: Untold): boolean {
   const seen = turn.env.revealed(lock.point)
-  const outcome = lockOutcome(lock, seen?.time, turn.env.view.time)
+  const outcome = outcomeOf(turn.env, lock)
   if (outcome === 'undecided') return false
   if (seen !== undefined && outcome === 'won') {
     learnScalar(turn, lock, seen.scalar)

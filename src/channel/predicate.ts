@@ -10,7 +10,7 @@ import { unreachable } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { LedgerTime } from '../base/ports/chain.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { lockOutcome } from '../chain-adapter/contract/channel-rules.js'
+import { type LockOutcome, lockOutcome } from '../chain-adapter/contract/channel-rules.js'
 import { lockCommitment } from './content.js'
 import { keyOf } from './operation.js'
 import type {
@@ -42,13 +42,14 @@ type Verdict = Result<undefined>
 export const findLock = (locks: readonly Lock[], ref: LockRef): Lock | undefined =>
   locks.find((lock) => lock.id === ref.id && lock.from === ref.from)
 
-/** L8, in our newest final view. Dead stays dead: later views agree. */
-export const isDead = (env: Env, lock: Lock): boolean =>
-  lockOutcome(lock, env.revealed(lock.point)?.time, env.view.time) === 'dead'
+/** L8, in our newest final view: `won` where the registry holds the scalar, seen in time. */
+export const outcomeOf = (env: Env, lock: Pick<Lock, 'point' | 'expiry'>): LockOutcome =>
+  lockOutcome(lock, env.revealed(lock.point)?.time, env.view.time)
 
-/** The registry holds the scalar, seen in time. */
-export const isWon = (env: Env, lock: Lock): boolean =>
-  lockOutcome(lock, env.revealed(lock.point)?.time, env.view.time) === 'won'
+/** Dead stays dead: later views agree. */
+export const isDead = (env: Env, lock: Lock): boolean => outcomeOf(env, lock) === 'dead'
+
+export const isWon = (env: Env, lock: Lock): boolean => outcomeOf(env, lock) === 'won'
 
 /** C9: what the other side demands of operations that `from` proposes. */
 export const limitsFor = (context: Context, from: Side): ChannelLimits => context.terms.limits[otherSide(from)]

@@ -4,10 +4,10 @@ import { equalBytes } from '../base/bytes.js'
 import { channelStateDigest, decodeChannelState, decodeLocks, otherSide } from '../base/channel-state.js'
 import { modQ, type Point, sumElements } from '../base/curve/index.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { lockOutcome } from '../chain-adapter/contract/channel-rules.js'
 import { commit } from '../privacy/commitment.js'
 import { contentTotal, lockOpening, openSealed } from './content.js'
 import { poolBlinding } from './keys.js'
+import { outcomeOf } from './predicate.js'
 import type { Built, Content, Context, Env, Lock, Settlement } from './types.js'
 
 export interface OpenedState {
@@ -69,7 +69,7 @@ export function settlementOf(env: Env, { content, state }: Built, blinding: bigi
   let openerBlinding = blinding
   const commitments: Point[] = [state.commitment]
   for (const lock of content.locks) {
-    const outcome = lockOutcome(lock, env.revealed(lock.point)?.time, env.view.time)
+    const outcome = outcomeOf(env, lock)
     if (outcome === 'undecided') return undefined
     const to = outcome === 'dead' ? lock.from : otherSide(lock.from)
     balances[to] += lock.amount

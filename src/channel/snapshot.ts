@@ -6,11 +6,12 @@ import { z } from 'zod'
 import { AMOUNT_BYTES, type Amount, amountFromBytes, amountToBytes } from '../base/amount.js'
 import { bigintToBytes, bytesToBigint, concatBytes } from '../base/bytes.js'
 import { channelStateDigest, decodeChannelState, decodeLocks, encodeLocks, type Side } from '../base/channel-state.js'
-import { cbor, decodeAs, zBytesUpTo, zCount, zDigest, zScalar, zSignature } from '../base/codec.js'
+import { cbor, decodeAs, zBytesUpTo, zCount, zDigest, zScalar, zSide, zSignature } from '../base/codec.js'
 import { InvariantError } from '../base/errors.js'
 import { closeOffer, commit, zVersionKeys } from '../base/message/channel.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { zExit } from '../base/transaction.js'
+import { VOLATILE } from './birth.js'
 import { packOperation, unpackOperations } from './operation.js'
 import type { Built, Channel, Content, Cosigned, Lock, LockNote, Operation } from './types.js'
 
@@ -34,7 +35,6 @@ const zNote = z.strictObject({
   deadTold: z.boolean(),
 })
 
-const zSide = z.union([z.literal(0), z.literal(1)])
 const zDispute = z.strictObject({
   poster: zSide,
   version: zCount,
@@ -287,11 +287,6 @@ function readSnapshot(snapshot: Snapshot): Channel {
     peerRecovers: snapshot.peerRecovers,
     floor: snapshot.floor,
     untold: snapshot.untold.map(({ lock, lost }) => ({ lock: readLock(lock), lost })),
-    link: 'down',
-    held: null,
-    waiting: null,
-    ready: false,
-    proving: false,
-    settling: null,
+    ...VOLATILE,
   }
 }

@@ -1,7 +1,6 @@
 /**
- * What is kept for a time only: rows whose key begins with the ledger time of
- * their end, deleted in bounded pieces as that time passes. A row's value, where it has one, is the key of another row
- * that ends with it.
+ * What is kept for a time only: rows whose key begins with the ledger time of their end, deleted in bounded pieces as
+ * that time passes. A row's value, where it has one, is the key of another row that ends with it.
  */
 import type { Digest } from '../base/bytes.js'
 import { LIMITS } from '../base/limits.js'

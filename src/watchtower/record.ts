@@ -1,10 +1,8 @@
 /** What a tower keeps: one row per watched channel and client, one per reveal job. */
 import { z } from 'zod'
-import { zBytes, zBytesUpTo, zCount, zDigest, zPoint, zSignature } from '../base/codec.js'
+import { zBytes, zBytesUpTo, zCount, zDigest, zPoint, zSide, zSignature } from '../base/codec.js'
 import { LIMITS } from '../base/limits.js'
 import { zRevealTask, zSecretStore } from '../base/message/tower.js'
-
-const zSide = z.union([z.literal(0), z.literal(1)])
 
 /** A co-signed state as it is posted, and the counterparty's revocation hash in it. */
 export const zHeldState = z.strictObject({

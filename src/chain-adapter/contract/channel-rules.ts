@@ -104,7 +104,11 @@ export type LockOutcome = 'won' | 'dead' | 'undecided'
  * L8: won if its point was revealed at or before its expiry, dead once ledger time exceeds expiry without that.
  * `revealedAt` is the first ledger time of the point's scalar, undefined where the registry does not hold it.
  */
-export function lockOutcome(lock: PublicLock, revealedAt: number | undefined, now: number): LockOutcome {
+export function lockOutcome(
+  lock: Pick<PublicLock, 'expiry'>,
+  revealedAt: number | undefined,
+  now: number,
+): LockOutcome {
   if (revealedAt !== undefined && revealedAt <= lock.expiry) return 'won'
   return now > lock.expiry ? 'dead' : 'undecided'
 }
