@@ -170,6 +170,16 @@ export const ERRORS = {
   // routing: forwarding, invoices, payments, receipts (R1 to R7)
   amount_above_maximum: entry('fix_request', 'A hop forwards no amount this large.'),
   amount_below_minimum: entry('fix_request', 'A hop forwards no amount this small.'),
+  announcement_future: entry(
+    'wait',
+    'The announcement is dated further ahead than ledgers are apart; check the clock of the ledger.',
+  ),
+  announcement_invalid: entry('fix_request', 'The bytes are no announcement of a channel or of a policy.'),
+  announcement_quota: entry('wait', 'The public graph, or this account in it, has as many channels as it may.'),
+  announcement_signature: entry('fix_request', 'A hub named in the announcement has not signed it.'),
+  announcement_stale: entry('wait', 'The announcement is no newer than the one that is known, or too old to be kept.'),
+  announcement_unknown_channel: entry('wait', 'The ledger has no such open channel of these accounts.'),
+  announcement_wrong_ledger: entry('fix_request', 'The announcement is made for another ledger.'),
   circular_route: entry('fix_request', 'The route leads back to the node that it came from.'),
   expiry_delta_too_small: entry('fix_request', 'The route leaves a hop less time than its policy asks for.'),
   expiry_too_far: entry('fix_request', 'The route would lock money for longer than a hop allows.'),

@@ -132,6 +132,26 @@ export const LIMITS = {
   invoice_hints: 4,
   address_characters: 256,
   route_hops: 20,
+  /** R4: hops whose payloads an onion carries (BOLT 4: 1,300 bytes), and routes that one search gives. */
+  path_hops: 15,
+  routes_found: 4,
+  /** R4: one announcement; the public graph: channels of all, and of one account; pairs that own payments taught of. */
+  announcement_bytes: 640,
+  graph_channels: 32_768,
+  graph_channels_per_account: 1_024,
+  success_pairs: 4_096,
+  /** R4: ledger seconds after which an announcement that nobody renews is forgotten, its hub renews it, and how far ahead it may be dated. */
+  announcement_kept_s: 1_209_600,
+  announcement_renewed_s: 259_200,
+  announcement_future_s: 600,
+  /** R4: gossip to one peer: a batch's bytes, and the pause after it; from one peer: bytes, above which it is not read. */
+  gossip_batch_bytes: 49_152,
+  gossip_batch_ms: 100,
+  gossip_bytes_per_s: 1_048_576,
+  gossip_burst_bytes: 8_388_608,
+  /** R4: how often two peers compare their graphs anew; a peer that asks more often, several times in a row, is not answered. */
+  gossip_compare_ms: 600_000,
+  gossip_compares: 8,
   receipt_bytes: 8_192,
   /** Operator API: a request's body, connections, event streams, one page of events or invoices, a client's largest answer. */
   api_body_bytes: 65_536,

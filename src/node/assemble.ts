@@ -3,8 +3,11 @@
 import type { Digest } from '../base/bytes.js'
 import { curve, type Signature } from '../base/curve/index.js'
 import type { AccountId } from '../base/ids.js'
+import { FEATURES, optional } from '../base/message/session.js'
 import type { OpeningEnv } from '../channel/opening.js'
 import type { ChannelPolicy } from '../channel/types.js'
+import { Graph } from '../router/graph.js'
+import { Success } from '../router/success.js'
 import { Outbox } from '../store/outbox.js'
 import { type AccountKeys, openAccountKeys } from '../wallet/keys.js'
 import { Wallet } from '../wallet/wallet.js'
@@ -18,12 +21,15 @@ import { Desk } from './desk.js'
 import { Engine } from './engine.js'
 import { EventLog } from './event-log.js'
 import { Exits } from './exits.js'
+import { Gossip } from './gossip.js'
+import { Experiences } from './graph-rows.js'
 import { Invoices } from './invoices.js'
 import { LedgerDesk } from './ledger-desk.js'
 import type { LiveChannel } from './live-channel.js'
 import type { NodeOptions } from './node.js'
 import { Obligations } from './obligations.js'
 import { Openings } from './openings.js'
+import { OwnAnnouncements } from './own-announcements.js'
 import { Payments } from './payments.js'
 import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
@@ -55,6 +61,9 @@ export interface NodeParts {
   /** Channels that the ledger paid out, by name. */
   readonly ends: Waiters
   readonly retention: Retention
+  readonly gossip: Gossip
+  readonly graph: Graph
+  readonly experiences: Experiences
   tellPolicy(channel: LiveChannel): void
 }
 
@@ -164,6 +173,9 @@ function route(
 ) {
   const { keys, engine, events } = base
   const policies = new Policies(engine, channels, config.policy)
+  const graph = new Graph()
+  const success = new Success()
+  const experiences = new Experiences(success, directory.secrets.walletSeed)
   const router: RouterParts = {
     chain,
     channels,
@@ -178,6 +190,9 @@ function route(
     view: () => late.watch.view,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
     policyOf: (channel) => policies.of(channel),
+    graph,
+    success,
+    learn: (tx, lessons) => experiences.learn(tx, lessons, late.watch.view.time),
     kept: (tx, obligation) => late.towers.kept(tx, obligation),
   }
   const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
@@ -185,7 +200,7 @@ function route(
   const payments = new Payments(router, engine, directory.store, config.bounds.far)
   const claimed: ConstructorParameters<typeof Desk>[4] = (...told) => late.towers.claimed(...told)
   const desk = new Desk(obligations, payments, events, () => late.watch.view.time, claimed)
-  return { policies, invoices, obligations, payments, desk }
+  return { policies, graph, experiences, invoices, obligations, payments, desk }
 }
 
 const openingEnv = ({ chain, directory }: Options, { keys }: Foundation, late: Late, policy: ChannelPolicy) => {
@@ -249,6 +264,37 @@ const watchPeers = (
     towerConfirmed: (channel) => late.towers.confirmed(channel),
   })
 
+const gossipOf = (
+  { chain, directory, config, timers, logger }: Options,
+  { keys, engine }: Foundation,
+  late: Late,
+  channels: Channels,
+  { graph, policies }: { readonly graph: Graph; readonly policies: Policies },
+): Gossip => {
+  const own = new OwnAnnouncements({
+    ledger: chain.ledger,
+    account: keys.account,
+    key: keys.signing,
+    channels,
+    graph,
+    announces: config.forwarding && config.announceChannels,
+    policyOf: (channel) => policies.of(channel),
+  })
+  return new Gossip({
+    engine,
+    store: directory.store,
+    chain,
+    graph,
+    own,
+    relays: config.forwarding,
+    send: (...[peer, message]) => void late.peers.send(peer, message),
+    cut: (peer) => late.peers.cut(peer),
+    view: () => late.watch.view,
+    timers,
+    logger,
+  })
+}
+
 const reachOf = (late: Late) => ({
   send: (...[peer, message]: Parameters<Transport['send']>) => void late.peers.send(peer, message),
   isConnected: (peer: AccountId) => late.peers.isConnected(peer),
@@ -292,6 +338,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     late,
     loaded,
   )
+  const gossip = gossipOf(options, base, late, channels, routing)
   const ends = new Waiters(timers)
   const retention = new Retention(engine, directory.store)
   const exits = watchPeers(options, base, late, channels)
@@ -309,13 +356,16 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     announced,
     towersAdvanced: (view) => late.towers.advanced(view),
     lost: recovery.lost,
+    gossip,
   })
   const handlers = conversation
-  const peers = options.transport({ key: keys.signing, ledger: chain.ledger, logger, timers, entropy, handlers })
+  const features = (config.forwarding ? [FEATURES.gossip, FEATURES.relays] : [FEATURES.gossip]).map(optional)
+  const reached = { key: keys.signing, ledger: chain.ledger, features, logger, timers, entropy, handlers }
+  const peers = options.transport(reached)
   const watch = new ChainWatch(chain, engine, channels, conversation, logger, timers, await chain.now())
   const towers = watchtowers(options, base, late, channels)
   Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers, exits, recovery } satisfies Late)
   const tellPolicy = (channel: LiveChannel) => conversation.tellPolicy(channel)
-  const own = { channels, book, openings, peers, watch, towers, exits, recovery, ends, retention }
+  const own = { channels, book, openings, peers, watch, towers, exits, recovery, ends, retention, gossip }
   return { ...base, ...routing, ...own, tellPolicy }
 }

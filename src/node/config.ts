@@ -13,6 +13,8 @@ export interface NodeConfig {
   readonly announce: string | null
   /** R3: forwards locks of others for a fee. */
   readonly forwarding: boolean
+  /** R4: a forwarding node makes its channels with other such nodes, and its policies there, public. */
+  readonly announceChannels: boolean
   /** Default forwarding policy; single channels may have their own. */
   readonly policy: Policy
   /** R7. */
@@ -52,6 +54,7 @@ export const defaultConfig = (amountBits: number): NodeConfig => {
     listen: null,
     announce: null,
     forwarding: false,
+    announceChannels: true,
     policy: {
       base: 0n as Amount,
       ppm: 100,

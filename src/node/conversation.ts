@@ -3,6 +3,7 @@ import { equalBytes } from '../base/bytes.js'
 import type { ErrorCode } from '../base/errors.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
+import { FEATURES } from '../base/message/session.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
 import type { TransactionOf } from '../base/transaction.js'
 import type { SubmitKind } from '../channel/types.js'
@@ -13,10 +14,11 @@ import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { Exits } from './exits.js'
+import type { Gossip } from './gossip.js'
 import { logEnding } from './ledger-events.js'
 import type { LiveChannel } from './live-channel.js'
 import type { LostChannels } from './lost-channels.js'
-import { isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
+import { isGossip, isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
 import type { Openings } from './openings.js'
 import type { PeerHandlers } from './peers.js'
 import type { Policies } from './policies.js'
@@ -35,6 +37,7 @@ export interface ConversationParts {
   readonly retention: Retention
   readonly exits: Exits
   readonly lost: LostChannels
+  readonly gossip: Gossip
   readonly logger: Logger
   readonly forwarding: boolean
   /** Where payers reach us. */
@@ -51,8 +54,9 @@ export class Conversation implements PeerHandlers, WatchHandlers {
 
   // ---- peers
 
-  connected(peer: AccountId): void {
-    const { engine, lost } = this.parts
+  connected(peer: AccountId, features: ReadonlySet<number>): void {
+    const { engine, lost, gossip } = this.parts
+    if (features.has(FEATURES.gossip)) gossip.connected(peer, features.has(FEATURES.relays))
     engine.do((tx) => {
       for (const channel of this.#with(peer)) this.#join(tx, channel)
     })
@@ -65,10 +69,15 @@ export class Conversation implements PeerHandlers, WatchHandlers {
       for (const channel of this.#with(peer)) channels.step(tx, channel, { type: 'disconnected' })
     })
     openings.peerLost(peer)
+    this.parts.gossip.disconnected(peer)
   }
 
   message(peer: AccountId, message: NodeMessage, done: () => void): void {
-    const { engine, openings } = this.parts
+    const { engine, openings, gossip } = this.parts
+    if (isGossip(message)) {
+      gossip.message(peer, message, done)
+      return
+    }
     if (isOpening(message)) openings.receive(peer, message)
     engine.do((tx) => {
       if (!isOpening(message)) this.#channelMessage(tx, peer, message)
@@ -99,7 +108,10 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     const { phase, link } = channel.state
     if (phase === 'funding' || phase === 'closed') return
     if (link === 'down') this.parts.channels.step(tx, channel, { type: 'connected' })
-    tx.after(() => this.tellPolicy(channel))
+    tx.after(() => {
+      this.tellPolicy(channel)
+      this.parts.gossip.joined(channel)
+    })
   }
 
   tellPolicy(channel: LiveChannel): void {
@@ -115,6 +127,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     const { channels, book, openings, events, ends, isConnected, lost } = this.parts
     const { transaction } = event
     this.#time = event.time
+    this.parts.gossip.event(tx, event)
     if (!('channel' in transaction)) return
     const channel = channels.get(transaction.channel as ChannelId)
     if (channel === undefined) {
@@ -153,6 +166,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     this.parts.retention.advanced(view.time)
     this.parts.towersAdvanced(view)
     this.parts.exits.review()
+    this.parts.gossip.advanced(view)
     for (const channel of this.parts.channels.all()) {
       if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)
     }

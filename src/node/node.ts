@@ -79,7 +79,8 @@ export class Node {
   /** Follows the ledger, takes up what was unfinished, then meets peers. Errors: `unavailable`. */
   async start(): Promise<Result<{ readonly listening: string | null }>> {
     const { config, directory } = this.options
-    const { book, watch, peers, engine, ledgerDesk, obligations, payments, towers, recovery } = this.parts
+    const { book, watch, peers, engine, ledgerDesk, obligations, payments, towers, recovery, gossip, experiences } =
+      this.parts
     await recovery.start(directory.store, watch.cursor)
     watch.start()
     if (!(await watch.caughtUp(START_MS))) return refuse('unavailable', 'the ledger does not answer')
@@ -88,6 +89,7 @@ export class Node {
       engine.do((tx) => book.refused(tx, transaction.channel as ChannelId, outcome.error.code))
     })
     towers.start()
+    await Promise.all([gossip.load(), experiences.load(directory.store)])
     const [owed, idle] = await Promise.all([Obligations.all(directory.store), Payments.idle(directory.store)])
     engine.do((tx) => {
       obligations.resume(tx, owed)
@@ -106,12 +108,14 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention, towers, recovery } = this.parts
+    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention, towers, recovery, gossip } =
+      this.parts
     openings.close()
     recovery.close()
     ends.close()
     payments.close()
     towers.close()
+    gossip.close()
     await peers.close()
     ledgerDesk.close()
     await watch.stop()
@@ -125,7 +129,7 @@ export class Node {
   }
 
   status() {
-    const { watch, channels, recovery } = this.parts
+    const { watch, channels, recovery, graph } = this.parts
     const { config, chain } = this.options
     const all = channels.all().filter(({ state }) => state.phase !== 'closed')
     return {
@@ -138,6 +142,8 @@ export class Node {
       listening: this.#listening,
       announce: this.#announced,
       channels: all.length,
+      /** R4: channels of the public graph. */
+      graphChannels: graph.size,
       channelsReady: all.filter((channel) => capacityOf(channel).ready).length,
       /** C8: frozen, those that only the ledger remembers included. */
       recovering: all.filter(({ state }) => state.phase === 'recovery').length + recovery.lost.count,
@@ -245,12 +251,13 @@ export class Node {
 
   /** @param channel null sets the default of channels without their own. */
   async setPolicy(channel: ChannelId | null, policy: Policy): Promise<Result<undefined>> {
-    const { policies, channels, engine } = this.parts
+    const { policies, channels, engine, gossip } = this.parts
     const checked = checkPolicy(policy, this.options.config.bounds.near)
     if (!checked.ok) return checked
     if (channel !== null && channels.get(channel) === undefined) return refuse('not_found', 'channel')
     await engine.run((tx) => policies.set(tx, channel, policy)).durable
     for (const each of channels.all()) this.parts.tellPolicy(each)
+    gossip.policyChanged()
     return ok(undefined)
   }
 

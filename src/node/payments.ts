@@ -177,20 +177,23 @@ export class Payments {
   }
 
   #routes({ invoice, feeMax, key }: PaymentRequest): Result<readonly Route[]> {
-    const { chain, channels, view, entropy } = this.parts
+    const { chain, channels, view, entropy, account, graph, success } = this.parts
     const learnt = this.#learnt.get(key)
-    return findRoutes(invoice, {
+    const query = { invoice, amount: invoice.amount, feeMax }
+    return findRoutes(query, {
+      self: account,
       now: view().time,
       amountBits: chain.genesis.amountBits,
-      feeMax,
+      graph,
+      success,
       expirySlack: SLACK_S + randomBelow(entropy, SLACK_RANDOM_S),
       expiryFar: this.expiryFar,
       channels: channels.all().map((channel) => {
         const { ready, canSend, slotsFree } = capacityOf(channel)
         return { channel: channel.id, peer: channel.peer, ready, canSend, slotsFree }
       }),
-      policyOf: (hub) => learnt?.policies.get(idText(hub)),
-      avoid: (hub) => learnt?.avoid.has(idText(hub)) ?? false,
+      policyOf: (hub) => learnt?.policies.get(hub),
+      avoid: { hub: (hub) => learnt?.avoid.has(hub) ?? false, edge: () => false },
     })
   }
 

@@ -16,7 +16,8 @@ import { Waiters } from './waiters.js'
 const UNSYNCED_MAX = 256
 
 export interface PeerHandlers {
-  connected(peer: AccountId): void
+  /** @param features that the peer offers (FEATURES). */
+  connected(peer: AccountId, features: ReadonlySet<number>): void
   disconnected(peer: AccountId): void
   /** Calls `done` once everything that the message caused is durable. */
   message(peer: AccountId, message: NodeMessage, done: () => void): void
@@ -29,6 +30,8 @@ export interface PeersOptions {
   readonly timers: Timers
   readonly entropy: Entropy
   readonly handlers: PeerHandlers
+  /** Bits that this node offers. */
+  readonly features: readonly number[]
 }
 
 /** How a node reaches its peers. Peers over the network; a simulation brings its own. */
@@ -135,8 +138,8 @@ export class Peers {
   }
 
   #meet(session: Session): void {
-    const { ledger, logger, timers } = this.#options
-    void negotiate({ session, ledger, codec: nodeCodec, timers }).then((met) => {
+    const { ledger, logger, timers, features } = this.#options
+    void negotiate({ session, ledger, codec: nodeCodec, features, timers }).then((met) => {
       if (met.ok && this.#closed) met.value.close()
       else if (met.ok) this.#join(met.value)
       else logger.info('peer.refused', { peer: idText(session.peer), code: met.error.code })
@@ -155,7 +158,7 @@ export class Peers {
       this.#connected.delete(name)
       handlers.disconnected(account)
     })
-    handlers.connected(account)
+    handlers.connected(account, peer.offered)
     this.#waiters.wake(name)
     let unsynced = 0
     peer.onMessage((message) => {

@@ -6,7 +6,9 @@ import type { AccountId } from '../base/ids.js'
 import type { ChainAdapter, LedgerTime } from '../base/ports/chain.js'
 import type { ExpiryBounds, OutgoingChannel } from '../router/forward.js'
 import type { Obligation } from '../router/obligation-record.js'
+import type { GraphView } from '../router/pathfind.js'
 import type { Policy } from '../router/policy.js'
+import type { Lesson, SuccessEstimate } from '../router/success.js'
 import type { Entropy, Timers } from '../wire/environment.js'
 import { capacityOf } from './capacity.js'
 import { revealedIn } from './chain-watch.js'
@@ -32,6 +34,11 @@ export interface RouterParts {
   /** A1: the view is younger than `ledger_age_max_s`. */
   readonly ledgerFresh: () => boolean
   readonly policyOf: (channel: LiveChannel) => Policy
+  /** Hubs and their policies as gossip tells them (R4), and what our own payments taught of them. */
+  readonly graph: GraphView
+  readonly success: SuccessEstimate
+  /** R4: what the end of an attempt teaches. */
+  readonly learn: (tx: Tx, lessons: readonly Lesson[]) => void
   /** An obligation was stored, or ended (T3). */
   readonly kept: (tx: Tx, obligation: Obligation) => void
 }

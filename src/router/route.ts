@@ -1,19 +1,29 @@
-/**
- * Routes and what is sent along them (R2, R3, R7). Version 1 knows the payer's own channels and the invoice's hints:
- * payer → payee and payer → hub → payee. A search over the gossiped graph (R4) yields the same `Route`.
- */
+/** Routes and what is sent along them (R2, R3, R4, R7): the payer's own channels, the gossiped graph, the invoice's hints. */
 import { type Amount, amount, minus } from '../base/amount.js'
 import { equalBytes } from '../base/bytes.js'
 import type { Point, Scalar } from '../base/curve/index.js'
-import type { AccountId, ChannelId } from '../base/ids.js'
+import { invariant } from '../base/errors.js'
+import { type AccountId, type ChannelId, type IdText, idText } from '../base/ids.js'
+import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { type HopTerms, termsBackwards } from './fee.js'
+import type { HopTerms } from './fee.js'
 import type { Invoice } from './invoice.js'
 import { hopScalar, routeSecrets, type SharedSecret } from './onion/crypto.js'
 import { buildOnion, onionBinding } from './onion/packet.js'
+import {
+  type Aim,
+  type Avoid,
+  type GraphView,
+  PATH_REFUSALS,
+  type PathQuery,
+  type PathRefusal,
+  searchWays,
+  type Way,
+} from './pathfind.js'
 import { encodePayload, type HopPayload } from './payload.js'
 import { lockPoints } from './point-lock.js'
-import { amountRefusal, type Policy } from './policy.js'
+import type { Policy } from './policy.js'
+import type { SuccessEstimate } from './success.js'
 
 /** One hop and the lock that is offered to it. */
 export interface RouteHop extends HopTerms {
@@ -37,73 +47,115 @@ export interface OwnChannel {
   readonly slotsFree: number
 }
 
+/** What is to be paid over one route: an invoice, or a part of it (R1). */
+export interface RouteQuery {
+  readonly invoice: Invoice
+  /** Of this part; the invoice's own where it is paid in one. */
+  readonly amount: Amount
+  /** What this part may cost. */
+  readonly feeMax: Amount
+}
+
 export interface RouteContext {
+  /** The payer. */
+  readonly self: AccountId
   /** Ledger time, seconds. */
   readonly now: number
   /** L of genesis. */
   readonly amountBits: number
   readonly channels: readonly OwnChannel[]
-  readonly feeMax: Amount
+  readonly graph: GraphView
+  readonly success: SuccessEstimate
   /** Seconds added to the payee's expiry: payer and payee see the ledger's time a little apart, and a random part hides how many hops are left. */
   readonly expirySlack: number
   /** Longest time, seconds, for which the payer lets its own lock hold money. */
   readonly expiryFar: number
-  /** A hub's policy as its last failure told it; it replaces the invoice's (feeMax and expiryFar bound a liar). */
-  readonly policyOf?: (hub: AccountId) => Policy | undefined
-  /** Hubs that an earlier attempt of this payment found unable. */
-  readonly avoid?: (hub: AccountId) => boolean
+  /** A hub's policy toward its next hop as its last failure told it; it replaces the graph's and the invoice's (feeMax and expiryFar bound a liar). */
+  readonly policyOf?: (from: IdText, to: IdText) => Policy | undefined
+  /** What earlier attempts of this payment found unable. */
+  readonly avoid?: Avoid
 }
 
-/** The forwarders of a candidate with their policies, in the order of the route. */
-interface Path {
-  readonly forwarders: readonly { readonly account: AccountId; readonly policy: Policy }[]
+/** The public graph and, for this search alone, how the payee says that it is reached (R6). */
+function withHints(graph: GraphView, { payee, hints }: Invoice): GraphView {
+  const name = idText(payee)
+  const toPayee = hints.map(({ hub, policy }) => ({ from: hub, name: idText(hub), policy }))
+  return { into: (to) => (to === name ? [...toPayee, ...graph.into(to)] : graph.into(to)) }
 }
 
-function pathsOf(invoice: Invoice, context: RouteContext): Path[] {
-  const hints = invoice.hints.filter((hint) => !context.avoid?.(hint.hub))
-  const viaHubs = hints.map(({ hub, policy }) => ({
-    forwarders: [{ account: hub, policy: context.policyOf?.(hub) ?? policy }],
-  }))
-  return [{ forwarders: [] }, ...viaHubs]
+/** Of several channels to one peer the first that can; R7: a route that fails for capacity says so. */
+function firstChannel(way: Way, channels: readonly OwnChannel[]): OwnChannel | PathRefusal {
+  const ready = channels.filter((own) => own.ready && equalBytes(own.peer, way.account))
+  if (ready.length === 0) return 'next_hop_unavailable'
+  return ready.find((own) => own.slotsFree > 0 && own.canSend >= way.amount) ?? 'no_capacity'
 }
 
-function routeOver(path: Path, invoice: Invoice, context: RouteContext): Result<Route> {
-  const { forwarders } = path
-  const accounts = [...forwarders.map((forwarder) => forwarder.account), invoice.payee]
-  const toFirst = context.channels.filter((own) => equalBytes(own.peer, accounts[0]!))
-  if (toFirst.length === 0) return refuse('no_route')
-  const policies = forwarders.map((forwarder) => forwarder.policy)
-  const final = { amount: invoice.amount, expiry: context.now + invoice.finalDelta + context.expirySlack }
-  const terms = termsBackwards(final, policies)
-  for (const [i, policy] of policies.entries()) {
-    if (!policy.enabled) return refuse('no_route')
-    const refusal = amountRefusal(policy, terms[i + 1]!.amount)
-    if (refusal !== undefined) return refuse(refusal)
+function routeAlong(way: Way, { channel }: OwnChannel, part: Amount): Route {
+  const hops: RouteHop[] = []
+  for (let at: Way | undefined = way; at !== undefined; at = at.next) {
+    hops.push({ account: at.account, amount: at.amount, expiry: at.expiry })
   }
-  const first = terms[0]!
-  if (!amount(first.amount, context.amountBits).ok) return refuse('bad_amount')
-  const fee = minus(first.amount, invoice.amount)
-  if (fee === undefined || fee > context.feeMax) return refuse('fee_above_limit')
-  if (first.expiry - context.now > context.expiryFar) return refuse('expiry_too_far')
-  const ready = toFirst.filter((own) => own.ready)
-  if (ready.length === 0) return refuse('next_hop_unavailable')
-  // R7: a route that fails for capacity says so
-  const able = ready.find((own) => own.slotsFree > 0 && own.canSend >= first.amount)
-  if (able === undefined) return refuse('no_capacity')
-  return ok({ channel: able.channel, hops: accounts.map((account, i) => ({ account, ...terms[i]! })), fee })
+  const fee = minus(way.amount, part)
+  invariant(fee !== undefined, 'R3', 'a way costs less than what it delivers')
+  return { channel, hops, fee }
 }
+
+/** One search: the best way through each peer that can take it. */
+function routesFor(query: PathQuery, aim: Aim, context: RouteContext, refusals: Set<PathRefusal>): Route[] {
+  const peers = new Set(context.channels.map((own) => idText(own.peer)))
+  const routes: Route[] = []
+  searchWays(
+    query,
+    aim,
+    (refusal) => refusals.add(refusal),
+    (way) => {
+      if (!peers.delete(way.name)) return false
+      const own = firstChannel(way, context.channels)
+      if (typeof own === 'string') refusals.add(own)
+      else routes.push(routeAlong(way, own, query.final.amount))
+      return peers.size === 0 || routes.length === LIMITS.routes_found
+    },
+  )
+  return routes
+}
+
+/** A limit that the best-priced way broke may be kept by the way that spends the least of it. */
+const SECOND_AIMS: readonly (readonly [PathRefusal, Aim])[] = [
+  ['fee_above_limit', 'fee'],
+  ['expiry_too_far', 'expiry'],
+  ['route_too_long', 'hops'],
+]
 
 /**
- * Every route that can be tried now, cheapest first; a node takes the first and, when its attempt is out, asks again.
- * @returns the refusal of the path that came nearest where there is none.
+ * Routes that can be tried now, best first: the fee, and a price for locked time and for what may fail. At most one per
+ * peer; a node takes the first and, when its attempt is out, asks again with what it learnt.
+ * @returns where there is none, the refusal of what came nearest.
  */
-export function findRoutes(invoice: Invoice, context: RouteContext): Result<readonly Route[]> {
-  const found = pathsOf(invoice, context).map((path) => routeOver(path, invoice, context))
-  const routes = found.flatMap((result) => (result.ok ? [result.value] : []))
-  if (routes.length > 0) return ok(routes.sort((a, b) => (a.fee < b.fee ? -1 : a.fee > b.fee ? 1 : 0)))
-  const refusals = found.flatMap((result) => (result.ok ? [] : [result.error]))
-  const telling = refusals.find((refusal) => refusal.code !== 'no_route') ?? refusals[0]!
-  return refuse(telling.code)
+export function findRoutes(query: RouteQuery, context: RouteContext): Result<readonly Route[]> {
+  const { invoice, amount: part, feeMax } = query
+  const { self, now, amountBits, success, avoid, policyOf } = context
+  if (equalBytes(invoice.payee, self)) return refuse('circular_route')
+  if (part < 1n || part > invoice.amount || !amount(part, amountBits).ok) return refuse('bad_amount')
+  const path: PathQuery = {
+    self,
+    payee: invoice.payee,
+    final: { amount: part, expiry: now + invoice.finalDelta + context.expirySlack },
+    amountBits,
+    feeMax,
+    expiryMax: now + context.expiryFar,
+    now,
+    graph: withHints(context.graph, invoice),
+    success,
+    avoid,
+    policyOf,
+  }
+  const refusals = new Set<PathRefusal>()
+  let routes = routesFor(path, 'price', context, refusals)
+  for (const [refusal, aim] of SECOND_AIMS) {
+    if (routes.length === 0 && refusals.has(refusal)) routes = routesFor(path, aim, context, refusals)
+  }
+  if (routes.length > 0) return ok(routes)
+  return refuse(PATH_REFUSALS.findLast((refusal) => refusals.has(refusal)) ?? 'no_route')
 }
 
 /** What the payer proposes in `route.channel`. */

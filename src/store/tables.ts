@@ -48,6 +48,10 @@ export const TABLES = {
   requestEnd: 24,
   /** list, number → id of the entry. */
   listed: 25,
+  /** channel, part → an announcement of the public graph (R4). */
+  graph: 26,
+  /** PRF of a pair of hubs → what own payments taught of it (R4). */
+  success: 27,
 } as const
 export type Table = keyof typeof TABLES
 

@@ -44,6 +44,8 @@ export interface Peer<Message> {
   readonly direction: Session['direction']
   /** Feature numbers (bit / 2, rounded down) that both sides offer. */
   readonly features: ReadonlySet<number>
+  /** Those that the peer offers. */
+  readonly offered: ReadonlySet<number>
   readonly buffered: number
   /** As Session.send. */
   send(message: Message): boolean
@@ -89,9 +91,10 @@ export function decodeFeatures(bytes: Uint8Array): number[] {
   return bits
 }
 
+const numbers = (bits: readonly number[]): ReadonlySet<number> => new Set(bits.map((bit) => bit >> 1))
+
 /** @returns features of both, or undefined where one side requires what the other does not offer. */
 function commonFeatures(ours: readonly number[], theirs: readonly number[]): ReadonlySet<number> | undefined {
-  const numbers = (bits: readonly number[]) => new Set(bits.map((bit) => bit >> 1))
   const required = (bits: readonly number[]) => bits.filter((bit) => bit % 2 === 0).map((bit) => bit >> 1)
   const [mine, other] = [numbers(ours), numbers(theirs)]
   if (required(theirs).some((feature) => !mine.has(feature))) return undefined
@@ -106,6 +109,7 @@ class HelloPeer<Message> implements Peer<Message> {
   readonly #pingMs: number
   #resolve: ((result: Result<Peer<Message>>) => void) | undefined
   #features: ReadonlySet<number> = new Set()
+  #offered: ReadonlySet<number> = new Set()
   #message: ((message: Message) => void) | undefined
   #error: ((code: ErrorCode, channel: Uint8Array | null) => void) | undefined
   /** Messages between hello and onMessage: at most one socket read, since reading is paused until then. */
@@ -140,6 +144,10 @@ class HelloPeer<Message> implements Peer<Message> {
 
   get direction(): Session['direction'] {
     return this.#session.direction
+  }
+
+  get offered(): ReadonlySet<number> {
+    return this.#offered
   }
 
   get features(): ReadonlySet<number> {
@@ -250,7 +258,8 @@ class HelloPeer<Message> implements Peer<Message> {
       this.fail('hello_refused') // a second one
       return
     }
-    const features = commonFeatures(this.#options.features ?? [], decodeFeatures(body.features))
+    const theirs = decodeFeatures(body.features)
+    const features = commonFeatures(this.#options.features ?? [], theirs)
     if (!equalBytes(body.ledger, this.#options.ledger)) {
       this.#refuse(refuse('hello_refused', `ledger ${bytesToHex(this.#options.ledger)}`))
     } else if (features === undefined) {
@@ -258,6 +267,7 @@ class HelloPeer<Message> implements Peer<Message> {
     } else {
       this.#resolve = undefined
       this.#features = features
+      this.#offered = numbers(theirs)
       this.#cancelTimer()
       this.#armPing()
       resolve(ok(this))

@@ -9,7 +9,7 @@ import { step } from '../../src/channel/step.js'
 import { decodeTerms } from '../../src/channel/terms.js'
 import type { Channel, Context, Effect, Input } from '../../src/channel/types.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
-import { isOpening } from '../../src/node/messages.js'
+import { isGossip, isOpening } from '../../src/node/messages.js'
 import { encodeCiphertext, type PrivateKey, privateKeyFromSeed, randomizerOwn } from '../../src/privacy/paillier.js'
 import type { RouteOffer } from '../../src/router/route.js'
 import type { DataDirectory } from '../../src/store/directory.js'
@@ -65,7 +65,7 @@ export class Puppet {
     this.#seen = this.stranger.heard.length
     let moved = false
     for (const message of fresh) {
-      if (isOpening(message) || message.name === 'forwardingPolicy') continue
+      if (isOpening(message) || isGossip(message) || message.name === 'forwardingPolicy') continue
       if (Buffer.compare(message.body.channel, this.id) !== 0) continue
       this.heard.push(message)
       this.input({ type: 'received', message })

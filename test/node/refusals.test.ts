@@ -75,7 +75,7 @@ t.test('L5: a peer that vanishes with the hub’s half in hand: void, forgotten,
   const bob = await village.start('bob', always)
   await village.fund(bob, 2_000n)
   must(await bob.node.connect({ account: hub.node.account, url: line.url }))
-  line.cutAfter(3) // openChannel, acceptChannel, channelHalf; channelSigned is lost
+  line.cutAfter(4) // graphDigests, openChannel, acceptChannel, channelHalf; channelSigned is lost
   t.match(await bob.node.openChannel('b', wish(500n, 700n)), { ok: false, error: { code: 'channel_offline' } })
   const funding = () => hub.node.channels().filter(({ phase }) => phase === 'funding').length
   t.equal(funding(), 1, 'signed by the hub: it may still come')

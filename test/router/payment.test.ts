@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { equalBytes } from '../../src/base/bytes.js'
 import { curve, type Scalar } from '../../src/base/curve/index.js'
+import { idText } from '../../src/base/ids.js'
 import { decideForward } from '../../src/router/forward.js'
 import { invoiceDigest, invoiceScalar } from '../../src/router/invoice.js'
 import { claimObligation, failObligation, offerObligation, stepObligation } from '../../src/router/obligation.js'
@@ -17,7 +18,7 @@ import {
 import { decodePayment, encodePayment, type Payment } from '../../src/router/payment-record.js'
 import { formatReceipt, verifyReceipt } from '../../src/router/receipt.js'
 import { decideReceive, RECEIVE_RULES, type ReceiveContext } from '../../src/router/receive.js'
-import { findRoutes, type Route, type RouteContext, routeOffer } from '../../src/router/route.js'
+import { findRoutes, type Route, type RouteContext, type RouteQuery, routeOffer } from '../../src/router/route.js'
 import {
   alice,
   arrivalOf,
@@ -35,6 +36,7 @@ import {
   own,
   policy,
   routeContext,
+  routeQuery,
   session,
   toBob,
   toCarol,
@@ -43,8 +45,7 @@ import {
 const refusal = (code: string) => ({ ok: false, error: { code } })
 
 t.test('R7: routes from own channels and hints, with terms that every hop accepts', (t) => {
-  const invoice = invoiceOf()
-  const [route] = must(findRoutes(invoice, routeContext()))
+  const [route] = must(findRoutes(routeQuery(), routeContext()))
   t.same(
     route?.hops.map((hop) => hop.account),
     [bob.account, carol.account],
@@ -54,32 +55,44 @@ t.test('R7: routes from own channels and hints, with terms that every hop accept
   t.equal(route?.hops[1]?.expiry, NOW + 1_200 + 60)
   t.equal(route?.hops[0]?.expiry, NOW + 1_200 + 60 + 600)
   const direct = { ...own, channel: digest('alice-carol'), peer: carol.account }
-  const both = must(findRoutes(invoice, routeContext({ channels: [own, direct] })))
+  const both = must(findRoutes(routeQuery(), routeContext({ channels: [own, direct] })))
   t.same(
     both.map((found) => found.hops.length),
     [1, 2],
     'cheapest first',
   )
   const second = { ...own, channel: digest('second') }
-  const spare = must(findRoutes(invoice, routeContext({ channels: [{ ...own, canSend: cents(1) }, second] })))
+  const spare = must(findRoutes(routeQuery(), routeContext({ channels: [{ ...own, canSend: cents(1) }, second] })))
   t.same(spare[0]?.channel, second.channel, 'several channels per pair')
-  const cases: [string, Partial<RouteContext>][] = [
+  const never = () => false
+  const cases: [string, Partial<RouteContext>, Partial<RouteQuery>?][] = [
     ['no_route', { channels: [] }],
-    ['no_route', { avoid: () => true }],
+    ['no_route', { avoid: { hub: (hub) => hub === idText(bob.account), edge: never } }],
+    [
+      'no_route',
+      { avoid: { hub: never, edge: (from, to) => from === idText(bob.account) && to === idText(carol.account) } },
+    ],
     ['no_route', { policyOf: () => ({ ...policy, enabled: false }) }],
     ['no_capacity', { channels: [{ ...own, canSend: cents(124_139) }] }],
     ['no_capacity', { channels: [{ ...own, slotsFree: 0 }] }],
     ['next_hop_unavailable', { channels: [{ ...own, ready: false }] }],
-    ['fee_above_limit', { feeMax: cents(17) }],
+    ['fee_above_limit', {}, { feeMax: cents(17) }],
     ['fee_above_limit', { policyOf: () => ({ ...policy, base: cents(1_000) }) }],
     ['expiry_too_far', { expiryFar: 1_859 }],
     ['amount_below_minimum', { policyOf: () => ({ ...policy, minAmount: cents(124_123) }) }],
     ['amount_above_maximum', { policyOf: () => ({ ...policy, maxAmount: cents(124_121) }) }],
-    ['bad_amount', { amountBits: 16, feeMax: cents(10n ** 12n) }],
+    ['bad_amount', { amountBits: 16 }, { feeMax: cents(10n ** 12n) }],
+    ['bad_amount', {}, { amount: cents(0) }],
+    ['bad_amount', {}, { amount: cents(124_123) }],
+    ['circular_route', { self: carol.account }],
   ]
-  for (const [code, change] of cases) t.match(findRoutes(invoice, routeContext(change)), refusal(code), code)
-  const exact = { channels: [{ ...own, canSend: cents(124_140), slotsFree: 1 }], feeMax: cents(18), expiryFar: 1_860 }
-  t.ok(findRoutes(invoice, routeContext(exact)).ok, 'bounds are inclusive')
+  for (const [code, change, query] of cases) {
+    t.match(findRoutes(routeQuery(query), routeContext(change)), refusal(code), code)
+  }
+  const exact = { channels: [{ ...own, canSend: cents(124_140), slotsFree: 1 }], expiryFar: 1_860 }
+  t.ok(findRoutes(routeQuery({ feeMax: cents(18) }), routeContext(exact)).ok, 'bounds are inclusive')
+  const [part] = must(findRoutes(routeQuery({ amount: cents(1_000) }), routeContext()))
+  t.same([part?.hops[1]?.amount, part?.fee], [1_000n, 6n], 'R1: a part of the invoice')
   t.end()
 })
 
@@ -107,7 +120,7 @@ function travel(route: Route, sessionKey: Scalar, receive: Partial<ReceiveContex
 }
 
 const LOCK = { channel: toBob, id: 3 }
-const ROUTE = must(findRoutes(invoiceOf(), routeContext()))[0]!
+const ROUTE = must(findRoutes(routeQuery(), routeContext()))[0]!
 const fresh = () => must(createPayment({ key: 'claim-7', invoice: invoiceOf(), feeMax: cents(100) }))
 const attempted = (n: number): PaymentEvent => ({ kind: 'attempted', route: ROUTE, sessionKey: session(n), lock: LOCK })
 

@@ -7,8 +7,10 @@ import { type Arrival, type IncomingLock, openArrival } from '../../src/router/a
 import type { ForwardContext, OutgoingChannel, OutgoingOffer } from '../../src/router/forward.js'
 import { createInvoice, type Invoice, type InvoiceRequest } from '../../src/router/invoice.js'
 import { sessionKeyFrom } from '../../src/router/onion/crypto.js'
+import { EMPTY_GRAPH } from '../../src/router/pathfind.js'
 import type { Policy } from '../../src/router/policy.js'
-import type { OwnChannel, Route, RouteContext, RouteOffer } from '../../src/router/route.js'
+import type { OwnChannel, Route, RouteContext, RouteOffer, RouteQuery } from '../../src/router/route.js'
+import { NO_EXPERIENCE } from '../../src/router/success.js'
 
 export const cents = (value: number | bigint) => BigInt(value) as Amount
 export const digest = (name: string | number): Digest => sha256(utf8(`test ${name}`))
@@ -66,11 +68,19 @@ export const own: OwnChannel = {
   slotsFree: 10,
 }
 
+/** The whole invoice over one route. */
+export const routeQuery = (change: Partial<RouteQuery> = {}): RouteQuery => {
+  const { invoice = invoiceOf() } = change
+  return { invoice, amount: invoice.amount, feeMax: cents(1_000), ...change }
+}
+
 export const routeContext = (change: Partial<RouteContext> = {}): RouteContext => ({
+  self: alice.account,
   now: NOW,
   amountBits: 48,
   channels: [own],
-  feeMax: cents(1_000),
+  graph: EMPTY_GRAPH,
+  success: NO_EXPERIENCE,
   expirySlack: 60,
   expiryFar: 86_400,
   ...change,

@@ -2,6 +2,15 @@ import { z } from 'zod'
 import { zBytesUpTo, zDigest, zText } from '../codec.js'
 import { define } from './codec.js'
 
+/** Numbers of features in `hello` (W2): all are offered by their odd bit, so a peer without one is a peer all the same. */
+export const FEATURES = {
+  /** R4: wants to hear of the public graph. */
+  gossip: 0,
+  /** R4: a hub, which tells what it knows of it. */
+  relays: 1,
+} as const
+export const optional = (feature: number): number => 2 * feature + 1
+
 /** First message of both sides (W2): protocol version, feature bits (BOLT 9 style), ledger. */
 export const hello = define(
   16,

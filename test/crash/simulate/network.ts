@@ -40,6 +40,9 @@ interface Port {
 /** Told of every message at the moment in which it leaves. */
 export type Leaving = (name: string, to: AccountId, message: NodeMessage) => void
 
+/** W2: peers of a version without gossip, whose timers would have no end. */
+const NO_FEATURES: ReadonlySet<number> = new Set()
+
 const pairOf = (a: string, b: string): string => [a, b].sort().join('-')
 
 export class Network {
@@ -153,7 +156,7 @@ export class Network {
   #joined(end: End): void {
     if (end.port.ends.get(idText(end.peer)) !== end) return
     end.joined = true
-    end.port.options.handlers.connected(end.peer)
+    end.port.options.handlers.connected(end.peer, NO_FEATURES)
     end.port.waiters.wake(idText(end.peer))
   }
 
