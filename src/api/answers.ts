@@ -1,19 +1,21 @@
 /** Answers of the API as its client reads them: further fields are allowed, a newer node may have them. */
 import { z } from 'zod'
-import { type Amount, amount } from '../base/amount.js'
-import { isErrorCode } from '../base/errors.js'
 import { zRegistrationRequest } from '../wallet/registration.js'
+import { SCOPES } from './bodies.js'
+import { zCode, zMinor } from './fields.js'
 
-const zMinor = z
-  .string()
-  .regex(/^(0|[1-9][0-9]{0,19})$/)
-  .transform((digits, context): Amount => {
-    const value = amount(BigInt(digits))
-    if (value.ok) return value.value
-    context.addIssue({ code: 'custom', message: 'an amount' })
-    return z.NEVER
-  })
-const zCode = z.string().refine(isErrorCode)
+export const zTowerJson = z.object({
+  account: z.string(),
+  url: z.string(),
+  connected: z.boolean(),
+  /** Channels that it watches for this node, and those whose newest state it has not signed for yet. */
+  channels: z.int(),
+  behind: z.int(),
+  /** Reveal jobs that it holds (T3). */
+  jobs: z.int(),
+  /** Why it refuses, where it does. */
+  code: z.string().nullable(),
+})
 
 export const zNodeJson = z.object({
   account: z.string(),
@@ -30,22 +32,22 @@ export const zNodeJson = z.object({
   channels_recovering: z.int(),
   restored: z.boolean(),
   fees_earned_minor: zMinor,
-  towers: z.array(
-    z.object({
-      account: z.string(),
-      url: z.string(),
-      connected: z.boolean(),
-      channels: z.int(),
-      behind: z.int(),
-      jobs: z.int(),
-      code: z.string().nullable(),
-    }),
-  ),
+  towers: z.array(zTowerJson),
   tower_receipts_required: z.int(),
   ready: z.boolean(),
 })
+export const zHealthJson = z.object({ ok: z.literal(true) })
+export const zReadyJson = z.object({ ready: z.literal(true) })
+/** `cursor` of a set is the last entry's id, of a list its number: what the next page begins after. */
+export const zTowersJson = z.object({
+  towers: z.array(zTowerJson),
+  /** So many must have signed for a state before the secret of the one before leaves (T2). */
+  receipts_required: z.int(),
+  cursor: z.string(),
+})
 export const zPeersJson = z.object({
   peers: z.array(z.object({ account: z.string(), url: z.string().nullable(), connected: z.boolean() })),
+  cursor: z.string(),
 })
 export const zConnectedJson = z.object({ peer: z.string(), connected: z.boolean() })
 export const zAccountJson = z.object({
@@ -94,7 +96,7 @@ export const zChannelJson = z.object({
   tower_waiting: z.int(),
   policy: zPolicyJson,
 })
-export const zChannelsJson = z.object({ channels: z.array(zChannelJson) })
+export const zChannelsJson = z.object({ channels: z.array(zChannelJson), cursor: z.string() })
 export const zChannelOpenedJson = z.object({ channel: z.string(), peer: z.string() })
 export const zClosedJson = z.object({ channel: z.string(), closed: z.boolean() })
 export const zForcedJson = z.object({
@@ -112,6 +114,8 @@ export const zInvoiceJson = z.object({
   created: z.int(),
   expires: z.int(),
   paid: z.boolean(),
+  /** Once paid: what the payer holds too. */
+  receipt: z.string().nullable(),
 })
 export const zInvoicesJson = z.object({ invoices: z.array(zInvoiceJson), cursor: z.int() })
 export const zQuoteJson = z.object({ amount_minor: zMinor, fee_minor: zMinor, hops: z.int() })
@@ -130,7 +134,18 @@ export const zPaymentJson = z.object({
 })
 export const zPaymentsJson = z.object({ payments: z.array(zPaymentJson), cursor: z.int() })
 
-/** The event's own fields stay as they are; amounts are digit strings in `*_minor`. */
+/** A token as it is kept: never the token itself. */
+export const zTokenJson = z.object({
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+  /** Ledger time. */
+  created: z.int(),
+})
+export const zTokensJson = z.object({ tokens: z.array(zTokenJson), cursor: z.string() })
+export const zRevokedJson = z.object({ id: z.string(), revoked: z.literal(true) })
+
+/** Any event, of a newer node too. The event's own fields stay as they are; amounts are digit strings in `*_minor`. */
 export const zEventJson = z.looseObject({ cursor: z.int(), type: z.string(), time: z.int() })
 export const zEventsJson = z.object({ events: z.array(zEventJson), cursor: z.int() })
 

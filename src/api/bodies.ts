@@ -1,11 +1,16 @@
 /** Bodies and queries of the operator API: strict, parsed once into the types of the inside. */
 import { z } from 'zod'
-import { type Amount, amount, ZERO } from '../base/amount.js'
+import { ZERO } from '../base/amount.js'
 import { parseAccountId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { PPM_MAX } from '../router/policy.js'
 import { zRegistrationRequest } from '../wallet/registration.js'
 import { parsePeerAddress } from '../wire/address.js'
+import { zMinorOf } from './fields.js'
+
+/** What a bearer token may be for; admin includes the others. */
+export const SCOPES = ['read', 'invoice', 'pay', 'admin'] as const
+export type Scope = (typeof SCOPES)[number]
 
 const SECONDS_MAX = LIMITS.window_s
 const zSeconds = z.int().min(0).max(SECONDS_MAX)
@@ -30,21 +35,9 @@ const zAddress = z
     return z.NEVER
   })
 
-/** Amounts are digit strings: a JSON number would pass through a float. */
-const zMinor = (bits: number) =>
-  z
-    .string('a string of digits, minor units')
-    .regex(/^(0|[1-9][0-9]{0,19})$/, 'a string of digits, minor units')
-    .transform((digits, context): Amount => {
-      const value = amount(BigInt(digits), bits)
-      if (value.ok) return value.value
-      context.addIssue({ code: 'custom', message: `below 2^${bits}` })
-      return z.NEVER
-    })
-
 /** @param bits L of the node's ledger. */
 export function bodies(bits: number) {
-  const minor = zMinor(bits)
+  const minor = zMinorOf(bits)
   return {
     register: z.strictObject({ admission: z.string().regex(/^[0-9a-f]{128}$/, '128 hexadecimal digits') }),
     admit: zRegistrationRequest,
@@ -79,7 +72,15 @@ export function bodies(bits: number) {
     }),
     payment: z.strictObject({
       invoice: z.string().max(LIMITS.invoice_characters),
+      /** Most that hubs may take. */
       fee_max_minor: minor,
+    }),
+    /** The token stays with its maker: the node learns its hash. */
+    token: z.strictObject({
+      name: z.string().regex(/^[\x20-\x7e]{1,64}$/, '1 to 64 printable ASCII characters'),
+      scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+      /** SHA-256 of the token, hexadecimal. */
+      hash: z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'),
     }),
   }
 }
@@ -92,8 +93,20 @@ const zDigits = z
   .regex(/^(0|[1-9][0-9]{0,14})$/, 'a whole number')
   .transform(Number)
 
-/** After an entry's number, at most so many. */
+const zLimit = zDigits.pipe(z.int().min(1).max(LIMITS.api_page)).optional()
+
+/** A list: after an entry's number, at most so many. */
 export const zPageQuery = z.strictObject({
   after: zDigits.optional(),
-  limit: zDigits.pipe(z.int().min(1).max(LIMITS.api_page)).optional(),
+  limit: zLimit,
 })
+
+/** A set, in the order of its ids: after an id, at most so many. */
+export const zSetQuery = z.strictObject({
+  after: z
+    .string()
+    .regex(/^[0-9a-f]{0,66}$/, 'an id')
+    .optional(),
+  limit: zLimit,
+})
+export const zNoQuery = z.strictObject({})

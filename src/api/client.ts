@@ -29,9 +29,13 @@ import {
   zReceiptJson,
   zRegisteredJson,
   zRegistrationJson,
+  zRevokedJson,
+  zTokenJson,
+  zTokensJson,
   zTowerReceiptsJson,
 } from './answers.js'
 import { readApiFile } from './api-file.js'
+import type { Scope } from './bodies.js'
 import { type ApiEvent, followEvents } from './event-stream.js'
 import { readProblem } from './problem.js'
 import type { PolicyJson } from './views.js'
@@ -59,7 +63,17 @@ export class ApiClient {
   ) {}
 
   node = () => this.#get('/v1/node', zNodeJson)
-  peers = () => this.#get('/v1/peers', zPeersJson)
+  async peers() {
+    return { peers: await this.#all('/v1/peers', zPeersJson, ({ peers }) => peers) }
+  }
+  tokens = () => this.#get('/v1/tokens', zTokensJson)
+  /** The token stays here: the node is told its hash. */
+  createToken = (
+    idempotencyKey: string,
+    token: { readonly name: string; readonly scopes: readonly Scope[]; readonly hash: string },
+  ) => this.#post('/v1/tokens', idempotencyKey, token, zTokenJson)
+  revokeToken = (idempotencyKey: string, id: string) =>
+    this.#post(`/v1/tokens/${encodeURIComponent(id)}/revoke`, idempotencyKey, {}, zRevokedJson)
   connect = (idempotencyKey: string, address: string) =>
     this.#post('/v1/peers', idempotencyKey, { address }, zConnectedJson)
 
@@ -79,7 +93,9 @@ export class ApiClient {
     this.#post('/v1/account/redeem', idempotencyKey, { amount_minor: amount.toString() }, zReceiptJson)
   rollover = (idempotencyKey: string) => this.#post('/v1/account/rollover', idempotencyKey, {}, zReceiptJson)
 
-  channels = () => this.#get('/v1/channels', zChannelsJson)
+  async channels() {
+    return { channels: await this.#all('/v1/channels', zChannelsJson, ({ channels }) => channels) }
+  }
   channel = (id: string) => this.#get(`/v1/channels/${encodeURIComponent(id)}`, zChannelJson)
   /** What towers signed for: one line of a receipt file per tower. */
   towerReceipts = (id: string) => this.#get(`/v1/channels/${encodeURIComponent(id)}/receipts`, zTowerReceiptsJson)
@@ -137,6 +153,22 @@ export class ApiClient {
   events = (after: number, signal: AbortSignal): AsyncIterable<ApiEvent> =>
     followEvents(this.address, after, signal, (error) => this.#lost(error))
 
+  /** Every page of a set. */
+  async #all<S extends z.ZodType<{ readonly cursor: string }>, T>(
+    path: string,
+    schema: S,
+    entriesOf: (page: z.output<S>) => readonly T[],
+  ): Promise<T[]> {
+    const all: T[] = []
+    for (let after = ''; ; ) {
+      const page = await this.#get(`${path}?after=${after}`, schema)
+      const entries = entriesOf(page)
+      all.push(...entries)
+      if (entries.length < LIMITS.api_page) return all
+      after = page.cursor
+    }
+  }
+
   #get<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S>> {
     return this.#call('GET', path, {}, undefined, schema)
   }
@@ -193,7 +225,7 @@ export class ApiClient {
   }
 }
 
-async function boundedText(response: Response): Promise<string> {
+export async function boundedText(response: Response): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
   for await (const chunk of response.body ?? []) {

@@ -7,6 +7,7 @@ import type { ApiAddress } from './client.js'
 
 export type ApiEvent = z.output<typeof zEventJson>
 
+export const SILENCE_MS = LIMITS.api_heartbeat_ms * 4
 const RETRY_MS = [100, 500, 1_000, 2_000, 5_000] as const
 
 /**
@@ -27,7 +28,7 @@ export async function* followEvents(
       if (response.status === 401) throw new MeridianError('unauthorized')
       if (response.status !== 200 || response.body === null) throw new MeridianError('unavailable')
       failures = 0
-      for await (const event of framesOf(response.body)) {
+      for await (const event of framesOf(response.body, SILENCE_MS)) {
         if (event.cursor <= cursor) continue // at least once
         yield event
         cursor = event.cursor
@@ -42,11 +43,12 @@ export async function* followEvents(
   }
 }
 
-async function* framesOf(body: ReadableStream<Uint8Array>): AsyncIterable<ApiEvent> {
+/** @param silence_ms without a byte, heartbeats included: the connection is dead, whatever TCP says */
+export async function* framesOf(body: ReadableStream<Uint8Array>, silence_ms: number): AsyncIterable<ApiEvent> {
   const decoder = new TextDecoder()
   let text = ''
-  for await (const chunk of body) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true })
+  for await (const chunk of withinSilence(body, silence_ms)) {
+    text += decoder.decode(chunk, { stream: true })
     const frames = text.split('\n\n')
     text = frames.pop() ?? ''
     if (text.length > LIMITS.api_body_bytes) throw new MeridianError('too_long', 'event')
@@ -54,6 +56,20 @@ async function* framesOf(body: ReadableStream<Uint8Array>): AsyncIterable<ApiEve
       const data = frame.split('\n').find((line) => line.startsWith('data: '))
       if (data !== undefined) yield zEventJson.parse(JSON.parse(data.slice('data: '.length)))
     }
+  }
+}
+
+async function* withinSilence(body: ReadableStream<Uint8Array>, ms: number): AsyncIterable<Uint8Array> {
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const timer = setTimeout(() => void reader.cancel().catch(() => {}), ms) // the read then ends the stream
+      const { done, value } = await reader.read().finally(() => clearTimeout(timer))
+      if (done) return
+      yield value
+    }
+  } finally {
+    await reader.cancel().catch(() => {}) // it broke already
   }
 }
 

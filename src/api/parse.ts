@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { type Digest, hexToBytes } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
+import { parseJson } from './json.js'
 
 /** Prefer: wait (RFC 7240) where the client does not say, seconds. */
 const WAIT_S = 30
@@ -39,19 +40,23 @@ export const isKey = (text: string): boolean =>
 export const parseDigest = (text: string): Digest | undefined =>
   /^[0-9a-f]{64}$/.test(text) ? (hexToBytes(text) as Digest) : undefined
 
-/** Seconds that a client would wait for the end of what it starts. */
-export function preferredWait({ headers }: FastifyRequest): number {
+/** Seconds that a client would wait for the end of what it starts; undefined where it does not say. */
+export function statedWait({ headers }: FastifyRequest): number | undefined {
   const prefer = headers['prefer']
   const wait = /(?:^|,)\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:[,;]|$)/i.exec(typeof prefer === 'string' ? prefer : '')
-  return wait === null ? WAIT_S : Math.min(Number(wait[1]), LIMITS.api_wait_s)
+  return wait === null ? undefined : Math.min(Number(wait[1]), LIMITS.api_wait_s)
 }
+
+export const preferredWait = (request: FastifyRequest): number => statedWait(request) ?? WAIT_S
 
 /** JSON in UTF-8; an empty body is an empty object. @throws MeridianError `bad_request` */
 export function parseJsonBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return {}
+  let text: string
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
-    throw new MeridianError('bad_request', 'the body is no JSON in UTF-8') // the parser's message quotes the body
+    throw new MeridianError('bad_request', 'the body is no JSON in UTF-8')
   }
+  return parseJson(text)
 }

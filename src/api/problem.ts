@@ -1,6 +1,6 @@
 /** Errors as RFC 9457 problem+json: one table from code to status, one door for whatever was thrown. */
 import { z } from 'zod'
-import { type Action, ERRORS, type ErrorCode, isErrorCode, MeridianError } from '../base/errors.js'
+import { ACTIONS, type Action, ERRORS, type ErrorCode, isErrorCode, MeridianError } from '../base/errors.js'
 
 export const PROBLEM_TYPE = 'application/problem+json'
 
@@ -25,6 +25,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   request_key_missing: 400,
   request_key_reused: 422,
   request_running: 409,
+  scope_missing: 403,
   too_long: 413,
   unauthorized: 401,
   unknown_channel: 404,
@@ -68,10 +69,19 @@ export function asMeridianError(error: unknown): MeridianError {
   return new MeridianError('internal')
 }
 
-const zProblem = z.object({ code: z.string().refine(isErrorCode), detail: z.string().optional() })
+/** As sent. */
+export const zProblem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.string().describe('Stable: docs/reference/errors.md.'),
+  action: z.enum(ACTIONS),
+  detail: z.string().optional(),
+})
+const zRead = z.object({ code: z.string().refine(isErrorCode), detail: z.string().optional() })
 
 /** A problem as a client reads it; undefined where the answer is of another make. */
 export function readProblem(body: unknown): MeridianError | undefined {
-  const problem = zProblem.safeParse(body)
+  const problem = zRead.safeParse(body)
   return problem.success ? new MeridianError(problem.data.code as ErrorCode, problem.data.detail) : undefined
 }

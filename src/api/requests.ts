@@ -24,9 +24,9 @@ export interface Answer {
 }
 
 /** What a handler makes of a request. */
-export interface Outcome {
+export interface Outcome<T = unknown> {
   readonly status: number
-  readonly value: unknown
+  readonly value: T
   /** The next repetition asks the node again instead of getting these words: something is still under way. */
   readonly open?: boolean
   readonly replayed?: boolean

@@ -1,23 +1,25 @@
-/** The operator API of one node: loopback, a fresh bearer token at every start, JSON in and out (PRODUCT.md). */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+/** The operator API of one node: loopback, bearer tokens with scopes, JSON in and out (PRODUCT.md). */
+import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import type { z } from 'zod'
-import { utf8 } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { Node } from '../node/node.js'
 import type { Logger } from '../wire/environment.js'
 import { removeApiFile, writeApiFile } from './api-file.js'
-import { type Bodies, bodies } from './bodies.js'
-import { idempotencyKey, parseAs, parseJsonBody } from './parse.js'
+import { endpoints } from './endpoints.js'
+import { Metrics } from './metrics.js'
+import { parseJsonBody } from './parse.js'
 import { asMeridianError, PROBLEM_TYPE, problemOf } from './problem.js'
-import { type Outcome, Requests } from './requests.js'
+import { Requests } from './requests.js'
 import { addAccountRoutes } from './routes/account.js'
 import { addChannelRoutes } from './routes/channels.js'
 import { addEventRoutes } from './routes/events.js'
 import { addNodeRoutes } from './routes/node.js'
-import { addPaymentRoutes, PAYMENTS } from './routes/payments.js'
+import { addPaymentRoutes } from './routes/payments.js'
+import { addTokenRoutes } from './routes/tokens.js'
+import { Routes } from './routes.js'
+import { Tokens } from './tokens.js'
 
 export interface ApiOptions {
   readonly node: Node
@@ -38,69 +40,37 @@ export interface Api {
   close(): Promise<void>
 }
 
-/** What a write is told besides its body. */
-export interface WriteContext {
-  /** The client's idempotency key. */
-  readonly key: string
-  /** The same for what the node keeps under names of its own: no user's key collides with them. */
-  readonly operation: string
-  readonly request: FastifyRequest
-}
-
-/** What the routes share. */
-export interface Routes {
-  readonly app: FastifyInstance
-  readonly node: Node
-  readonly bodies: Bodies
-  /** Aborted when the server stops. */
-  readonly stopping: AbortSignal
-  readonly heartbeat_ms: number
-  readonly stall_ms: number
-  /** A write under an idempotency key. */
-  write<S extends z.ZodType>(
-    path: string,
-    body: S,
-    run: (body: z.output<S>, context: WriteContext) => Promise<Outcome>,
-  ): void
-}
-
 /** @throws what the system says where the port cannot be had. */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { node, dir, logger, host = '127.0.0.1', port = 0 } = options
   const token = randomBytes(32).toString('base64url')
   const stopping = new AbortController()
   setMaxListeners(0, stopping.signal) // one per wait and stream under way, each taken off again
-  const app = createApp(logger, token)
-  const requests = new Requests(node.engine, () => node.time)
-  const routes: Routes = {
+  const now = () => node.time
+  const tokens = new Tokens(node.engine, token, now)
+  const app = createApp(logger, tokens)
+  const metrics = new Metrics(node)
+  watchRequests(app, metrics)
+  const routes = new Routes({
     app,
     node,
-    bodies: bodies(node.wallet.parts.chain.genesis.amountBits),
+    api: endpoints(node.wallet.parts.chain.genesis.amountBits),
+    tokens,
+    metrics,
+    requests: new Requests(node.engine, now),
     stopping: stopping.signal,
     heartbeat_ms: options.heartbeat_ms ?? LIMITS.api_heartbeat_ms,
     stall_ms: options.stall_ms ?? LIMITS.subscriber_stall_ms,
-    write(path, schema, run) {
-      app.post(path, async (request, reply) => {
-        if (stopping.signal.aborted) throw new MeridianError('unavailable', 'the node is stopping')
-        const key = idempotencyKey(request)
-        const body = parseAs(schema, request.body)
-        const forever = path === PAYMENTS
-        const keyed = { key, method: 'POST', path: request.url, body: request.body, forever }
-        const operation = `api/${createHash('sha256').update(key).digest('hex')}`
-        const answer = await requests.run(keyed, () => run(body, { key, operation, request }))
-        if (answer.replayed) reply.header('idempotency-replayed', 'true')
-        return reply.code(answer.status).type(answer.type).send(answer.body)
-      })
-    },
-  }
+  })
   addNodeRoutes(routes)
+  addTokenRoutes(routes)
   addAccountRoutes(routes)
   addChannelRoutes(routes)
   addPaymentRoutes(routes)
   addEventRoutes(routes)
   const url = await app.listen({ host, port })
   await writeApiFile(dir, { url, token })
-  return { url, close: () => closeApi(app, dir, stopping) }
+  return { url, close: () => closeApi(app, dir, stopping).finally(() => metrics.close()) }
 }
 
 async function closeApi(app: FastifyInstance, dir: string, stopping: AbortController): Promise<void> {
@@ -111,7 +81,7 @@ async function closeApi(app: FastifyInstance, dir: string, stopping: AbortContro
   clearTimeout(cut)
 }
 
-function createApp(logger: Logger, token: string): FastifyInstance {
+function createApp(logger: Logger, tokens: Tokens): FastifyInstance {
   const app = fastify({
     exposeHeadRoutes: false,
     bodyLimit: LIMITS.api_body_bytes,
@@ -121,9 +91,13 @@ function createApp(logger: Logger, token: string): FastifyInstance {
     frameworkErrors: (error, request, reply) => fail(logger, error, request, reply),
   })
   app.server.maxConnections = LIMITS.api_connections
-  const isToken = tokenCheck(token)
-  app.addHook('onRequest', async ({ headers, routeOptions }) => {
-    if (!routeOptions.config.open && !isToken(headers.authorization)) throw new MeridianError('unauthorized')
+  app.addHook('onRequest', async ({ headers, routeOptions, socket }) => {
+    const { scopes } = routeOptions.config
+    if (scopes === null) return
+    const given = tokens.scopesOf(headers.authorization, socket.remoteAddress)
+    if (given === undefined) throw new MeridianError('unauthorized')
+    if (scopes === undefined || given.includes('admin')) return
+    if (!scopes.some((scope) => given.includes(scope))) throw new MeridianError('scope_missing', scopes.join(' or '))
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
@@ -134,18 +108,12 @@ function createApp(logger: Logger, token: string): FastifyInstance {
   return app
 }
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Answered without a token. */
-    readonly open?: true
-  }
-}
-
-/** In constant time: both sides are hashed to one length. */
-function tokenCheck(token: string): (header: string | undefined) => boolean {
-  const digest = (text: string) => createHash('sha256').update(utf8(text)).digest()
-  const expected = digest(`Bearer ${token}`)
-  return (header) => timingSafeEqual(digest(header ?? ''), expected)
+/** A stream counts at its end, as its own route. */
+function watchRequests(app: FastifyInstance, metrics: Metrics): void {
+  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+    const route = routeOptions.url ?? 'unknown' // never the address itself: it names keys and ids
+    metrics.request(`${method} ${route}`, reply.statusCode, reply.elapsedTime / 1_000)
+  })
 }
 
 function fail(logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -11,6 +11,8 @@ import type { PaymentView } from '../node/payments.js'
 import { invoiceDigest } from '../router/invoice.js'
 import type { Policy } from '../router/policy.js'
 import type { Balance } from '../wallet/wallet.js'
+import type { EventJson } from './event-types.js'
+import { parseDigest } from './parse.js'
 
 const minor = (value: Amount): string => value.toString()
 const minorOrNull = (value: Amount | null): string | null => (value === null ? null : minor(value))
@@ -97,7 +99,7 @@ export const closedView = ({ channel, phase, deadline, backAt }: ChannelSummary)
   back_at: backAt,
 })
 
-export const invoiceView = ({ invoice, text, paid }: IssuedRow) => ({
+export const invoiceView = ({ invoice, text, paid }: IssuedRow, receipt: string | null) => ({
   id: idText(invoiceDigest(invoice)),
   invoice: text,
   amount_minor: minor(invoice.amount),
@@ -105,6 +107,7 @@ export const invoiceView = ({ invoice, text, paid }: IssuedRow) => ({
   created: invoice.created,
   expires: invoice.expires,
   paid,
+  receipt,
 })
 
 export const paymentView = (payment: PaymentView) => ({
@@ -127,13 +130,31 @@ export const quoteView = (quote: { readonly amount: Amount; readonly fee: Amount
   hops: quote.hops,
 })
 
-/** The event's own fields; `cursor` is its stable id. */
-export function eventView(event: NumberedEvent): Record<string, string | number> {
-  const { amount, fee, ...rest } = event as NumberedEvent & { readonly amount?: Amount; readonly fee?: Amount }
-  return {
-    ...rest,
-    ...(amount === undefined ? {} : { amount_minor: minor(amount) }),
-    ...(fee === undefined ? {} : { fee_minor: minor(fee) }),
+/** The event's own fields; a paid invoice brings its receipt, which rests in no row. */
+export function eventView(node: Node, event: NumberedEvent): EventJson {
+  switch (event.type) {
+    case 'invoice.paid': {
+      const { amount, ...rest } = event
+      const id = parseDigest(event.invoice)
+      const issued = id === undefined ? undefined : node.invoice(id)
+      const receipt = issued === undefined ? null : node.receiptOf(issued)
+      return { ...rest, amount_minor: minor(amount), receipt: receipt ?? '' }
+    }
+    case 'payment.succeeded': {
+      const { amount, fee, ...rest } = event
+      return { ...rest, amount_minor: minor(amount), fee_minor: minor(fee) }
+    }
+    case 'forward.claimed': {
+      const { fee, ...rest } = event
+      return { ...rest, fee_minor: minor(fee) }
+    }
+    case 'pay.sent':
+    case 'pay.received': {
+      const { amount, ...rest } = event
+      return { ...rest, amount_minor: minor(amount) }
+    }
+    default:
+      return event
   }
 }
 

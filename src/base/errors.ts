@@ -1,5 +1,6 @@
 /** What the reader of an error is to do about it; PRODUCT.md's API shows the same words. */
-export type Action = 'fix_request' | 'retry_same_key' | 'wait' | 'add_capacity' | 'call_operator'
+export const ACTIONS = ['fix_request', 'retry_same_key', 'wait', 'add_capacity', 'call_operator'] as const
+export type Action = (typeof ACTIONS)[number]
 
 interface ErrorEntry {
   /** Meaning, one sentence. */
@@ -259,6 +260,7 @@ export const ERRORS = {
   request_key_missing: entry('fix_request', 'A write needs the header Idempotency-Key.'),
   request_key_reused: entry('fix_request', 'The idempotency key was used for another request.'),
   request_running: entry('retry_same_key', 'The first request with this key is still under way.'),
+  scope_missing: entry('fix_request', 'The bearer token is not made for this: token create --scope.'),
   unauthorized: entry('fix_request', 'The bearer token is missing or wrong; it is in api.json of the running node.'),
   // general
   busy: entry('wait', 'As much work is waiting as may; try again shortly.'),

@@ -155,9 +155,13 @@ export const LIMITS = {
   receipt_bytes: 8_192,
   /** Operator API: a request's body, connections, event streams, one page of events or invoices, a client's largest answer. */
   api_body_bytes: 65_536,
+  api_json_depth: 8,
   api_connections: 256,
   api_streams: 32,
   api_page: 1_000,
+  api_tokens: 64,
+  /** Payments under way whose time is taken. */
+  api_payments_timed: 10_000,
   api_answer_bytes: 16_777_216,
   /** Operator API: longest `Prefer: wait`, silence of a stream before a heartbeat, time given to requests at a stop. */
   api_wait_s: 60,

@@ -10,7 +10,9 @@ import type { ProofPool } from '../privacy/pool.js'
 import { openDirectory } from '../store/directory.js'
 import type { PassphraseSource } from '../store/keystore.js'
 import { parsePeerAddress } from '../wire/address.js'
-import { type Config, type ConfigFile, genesisOf, readConfig } from './directory.js'
+import { readConfig } from './config.js'
+import type { Config, ConfigFile } from './config-table.js'
+import { genesisOf } from './directory.js'
 import { UsageError } from './exit.js'
 import { openNodeLog } from './node-log.js'
 import type { Output } from './output.js'
@@ -48,7 +50,7 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
   try {
-    const log = openNodeLog(dir, config.log_level)
+    const log = openNodeLog(dir, config)
     closers.push(() => log.close())
     const directory = need(await openDirectory(dir, passphrase))
     closers.push(() => directory.close())
@@ -59,7 +61,7 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
     const node = await Node.open({ directory, chain, pool, config: nodeConfig, logger: log })
     closers.push(() => node.stop())
     need(await node.start())
-    const api = await startApi({ node, dir, logger: log, port: config.api_port })
+    const api = await startApi({ node, dir, logger: log, host: config.api_host, port: config.api_port })
     closers.push(() => api.close())
     return { dir, node, api, close }
   } catch (error) {
@@ -77,6 +79,7 @@ function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
     forwarding,
     listen: listenOf(config.listen),
     announce: config.announce ?? null,
+    ledgerAgeMax: config.ledger_age_max_s,
     absent: config.absent_s,
     stall: config.stall_s,
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },

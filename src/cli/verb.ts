@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { ROOT } from '../base/root.js'
+import { isHttpUrl } from './http-url.js'
 import { createOutput, type Output } from './output.js'
 
 export const DEFAULT_DIR = './meridian-data'
@@ -60,6 +61,3 @@ export function httpUrl(text: string): string {
   if (isHttpUrl(text)) return text
   throw new InvalidArgumentError('an address such as http://127.0.0.1:8100')
 }
-
-export const isHttpUrl = (text: string): boolean =>
-  URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol)

@@ -12,21 +12,31 @@ import {
   formatInvoice,
   type Invoice,
   invoiceDigest,
+  invoiceScalar,
   parseInvoice,
   type RouteHint,
 } from '../router/invoice.js'
+import { formatReceipt } from '../router/receipt.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Engine, Tx } from './engine.js'
 import { enlist, pageOf } from './listing.js'
 import type { RouterParts } from './router-parts.js'
 
-const zRow = z.strictObject({ invoice: zText(4_096), key: zText(256), paid: z.boolean() })
+const zRow = z.strictObject({
+  invoice: zText(4_096),
+  key: zText(256),
+  /** Decided to be claimed: it is paid once (R1). */
+  paid: z.boolean(),
+  /** The amount is irrevocably ours: only now may t be shown, a hub could claim with it. */
+  received: z.boolean().default(false),
+})
 
 export interface IssuedRow {
   readonly invoice: Invoice
   readonly text: string
   readonly paid: boolean
+  readonly received: boolean
 }
 
 export interface InvoiceWish {
@@ -71,11 +81,14 @@ export class Invoices {
       const invoice = createInvoice(request, this.parts.seed, this.parts.key)
       if (!invoice.ok) return invoice
       const text = formatInvoice(invoice.value)
-      tx.put({ key: keyOf(invoice.value.point), value: encodeAs(zRow, { invoice: text, key, paid: false }) })
+      tx.put({
+        key: keyOf(invoice.value.point),
+        value: encodeAs(zRow, { invoice: text, key, paid: false, received: false }),
+      })
       tx.put({ key: byKey(key), value: invoice.value.point })
       tx.put({ key: byId(invoiceDigest(invoice.value)), value: invoice.value.point })
       enlist(tx, 'invoices', invoice.value.point)
-      return ok({ invoice: invoice.value, text, paid: false })
+      return ok({ invoice: invoice.value, text, paid: false, received: false })
     })
     await made.durable
     return made.value
@@ -95,8 +108,10 @@ export class Invoices {
 
   /** The amount is irrevocably ours. */
   received(tx: Tx, point: Point, channel: ChannelId): void {
-    const issued = this.byPoint(tx, point)
-    if (issued === undefined) return
+    const bytes = tx.get(keyOf(point))
+    if (bytes === undefined) return
+    const issued = readRow(bytes)
+    tx.put({ key: keyOf(point), value: encodeAs(zRow, { ...parseRow(bytes, zRow), received: true }) })
     const { reference, amount } = issued.invoice
     const invoice = bytesToHex(invoiceDigest(issued.invoice))
     const { time } = this.parts.view()
@@ -108,6 +123,12 @@ export class Invoices {
       amount,
       channel: bytesToHex(channel),
     })
+  }
+
+  /** R6: what the payer holds too; null before the amount is irrevocably ours. */
+  receiptOf({ invoice, received }: IssuedRow): string | null {
+    if (!received) return null
+    return formatReceipt(invoice, invoiceScalar(this.parts.seed, invoice.ledger, invoice.secret))
   }
 
   /** @param id invoiceDigest. What it says is durable. */
@@ -134,8 +155,8 @@ export class Invoices {
 }
 
 function readRow(bytes: Uint8Array): IssuedRow {
-  const { invoice: text, paid } = parseRow(bytes, zRow)
+  const { invoice: text, paid, received } = parseRow(bytes, zRow)
   const invoice = parseInvoice(text)
   if (!invoice.ok) throw new Error('a stored invoice cannot be read')
-  return { invoice: invoice.value, text, paid }
+  return { invoice: invoice.value, text, paid, received }
 }

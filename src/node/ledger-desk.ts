@@ -44,6 +44,7 @@ const isEnding = (tx: Transaction): tx is TransactionOf<SubmitKind> => ENDINGS.h
 
 export class LedgerDesk {
   #closed = false
+  #waiting = 0
   readonly #wakers = new Set<() => void>()
 
   constructor(
@@ -78,6 +79,11 @@ export class LedgerDesk {
     this.#stage(tx, { kind: 'reveal', scalar })
   }
 
+  /** Effects to which the ledger has not said yes or no. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
   close(): void {
     this.#closed = true
     for (const wake of this.#wakers) wake()
@@ -94,6 +100,15 @@ export class LedgerDesk {
 
   /** Undefined where the node stopped first: the row stands and the next start finishes it. */
   async #finish(id: number, job: LedgerJob): Promise<Result<SubmitReceipt> | undefined> {
+    this.#waiting += 1
+    try {
+      return await this.#submit(id, job)
+    } finally {
+      this.#waiting -= 1
+    }
+  }
+
+  async #submit(id: number, job: LedgerJob): Promise<Result<SubmitReceipt> | undefined> {
     const transaction = this.#transactionOf(job)
     for (let wait = 250; !this.#closed; wait = Math.min(wait * 2, RETRY_MS_MAX)) {
       if (isEnding(transaction) && !this.channels.stands(transaction)) {

@@ -156,6 +156,25 @@ export class Node {
     }
   }
 
+  /** What is under way, in counts. */
+  load() {
+    const { channels, ledgerDesk, peers, towers } = this.parts
+    const all = channels.all()
+    const live = all.filter(({ state }) => state.phase === 'open' || state.phase === 'closing')
+    const held = live.map(({ state }) => state.current.content.locks.length)
+    return {
+      phases: all.map(({ state }) => state.phase),
+      /** In channels where rounds can still end them. */
+      locks: held.reduce((sum, count) => sum + count, 0),
+      channelsWithLocks: held.filter((count) => count > 0).length,
+      ledgerWaiting: ledgerDesk.waiting,
+      proofsWaiting: this.options.pool.waiting,
+      peersConnected: peers.list().filter(({ connected }) => connected).length,
+      towerWaiting: all.reduce((sum, channel) => sum + towers.waiting(channel), 0),
+      towerLag: Math.max(0, ...all.map((channel) => towers.lag(channel) ?? 0)),
+    }
+  }
+
   /** Keeps this peer connected from now on, over restarts too. Resolves once it is; errors: why it is not. */
   async connect({ account, url }: PeerAddress): Promise<Result<undefined>> {
     const { peers, engine } = this.parts
@@ -280,6 +299,11 @@ export class Node {
   /** @param id invoiceDigest */
   invoice(id: Digest): IssuedRow | undefined {
     return this.parts.invoices.byId(id)
+  }
+
+  /** The proof that an invoice of ours is paid; null while it is not. */
+  receiptOf(issued: IssuedRow): string | null {
+    return this.parts.invoices.receiptOf(issued)
   }
 
   /** Oldest first, after an entry's number. */

@@ -31,6 +31,8 @@ export interface KeyHandle {
  * asked again), `internal` where the job threw (a defect).
  */
 export interface ProofPool {
+  /** Jobs that no worker has begun. */
+  readonly waiting: number
   verify(check: ProofCheck, lane?: Lane): Promise<boolean>
   /** With fresh entropy of the worker's own. */
   prove(statement: Statement, witness: Witness, lane?: Lane): Promise<Uint8Array>
@@ -54,6 +56,9 @@ export function createPool(options: PoolOptions = {}): ProofPool {
   const threads = new Threads(options.threads ?? Math.min(availableParallelism(), 4), options.queue ?? LIMITS.pool_jobs)
   let keys = 0
   return {
+    get waiting() {
+      return threads.waiting
+    },
     verify: (check, lane) => threads.run('verify', { check }, lane),
     prove: (statement, witness, lane) => threads.run('prove', { statement, witness }, lane),
     encrypt: (n, value, s, lane) => threads.run('encrypt', { n, value, s }, lane),
@@ -117,13 +122,17 @@ class Threads {
     return thread
   }
 
+  get waiting(): number {
+    return this.#waiting.urgent.length + this.#waiting.normal.length
+  }
+
   run<Name extends JobName>(
     name: Name,
     input: Jobs[Name]['input'],
     lane: Lane = 'normal',
   ): Promise<Jobs[Name]['output']> {
     return this.#task(name, input, (task) => {
-      if (this.#waiting.urgent.length + this.#waiting.normal.length >= this.#queue) {
+      if (this.waiting >= this.#queue) {
         task.reject(new MeridianError('busy', 'proof pool'))
         return
       }

@@ -21,7 +21,12 @@ export function* brokenBodies(body: Record<string, unknown>): Generator<string |
   yield `${text.slice(0, -1)},"__proto__":{"polluted":1}}`
   yield `${text.slice(0, -1)},"constructor":{"prototype":{"polluted":1}}}`
   yield `${text.slice(0, -1)},"unknown":1}`
-  yield `${text.slice(0, -1)},"${amounts[0]}":"x"}` // a duplicate: the last one counts
+  yield `${text.slice(0, -1)},"${amounts[0]}":"3"}` // the same twice: two readers could take either
+  yield `${text.slice(0, -1)},"n":${'9'.repeat(60_000)}}`
+  yield `${text.slice(0, -1)},"n":-1e${'9'.repeat(60_000)}}`
+  yield `${text.slice(0, -1)},"n":01}`
+  yield `${text}x`
+  yield text.replace('{', '{"a\nb":1,')
   yield '['.repeat(30_000) + ']'.repeat(30_000)
   yield `{"a":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_001)}`
   yield JSON.stringify({ ...body, padding: 'x'.repeat(70_000) })

@@ -8,7 +8,9 @@ import { ledgerIdOf } from '../../src/base/genesis.js'
 import { parseAccountId } from '../../src/base/ids.js'
 import { ROOT } from '../../src/base/root.js'
 import { connectLedger } from '../../src/chain-adapter/remote/client.js'
-import { CONFIG, readConfig, readGenesis, readSecrets } from '../../src/cli/directory.js'
+import { readConfig } from '../../src/cli/config.js'
+import { CONFIG } from '../../src/cli/config-table.js'
+import { readGenesis, readSecrets } from '../../src/cli/directory.js'
 import { EXIT, exitCodeOf } from '../../src/cli/exit.js'
 import { nearestName } from '../../src/cli/nearest.js'
 import { group, type verb } from '../../src/cli/verb.js'
@@ -225,7 +227,17 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
     t.match(error, { message })
     t.equal(exitCodeOf(error), EXIT.usage)
   }
-  t.ok(Object.values(CONFIG).every(({ text, environment }) => text.length > 20 && environment.startsWith('MERIDIAN_')))
+  for (const [name, { purpose, bounds, fallback, schema }] of Object.entries(CONFIG)) {
+    t.ok(purpose.length > 15 && bounds.length > 2, name)
+    if (fallback !== undefined) t.ok(schema.safeParse(fallback).success, `${name}: its default is a value of it`)
+  }
+  write({ role: 'hub', ledger })
+  const strange = (variables: Record<string, string>) => readConfig(at('alice'), {}, variables)
+  await t.rejects(strange({ MERIDIAN_LISTN: 'x' }), { message: /did you mean MERIDIAN_LISTEN\?/ })
+  await t.rejects(strange({ MERIDIAN_PASSPHRASE: 'x' }), { message: /MERIDIAN_PASSPHRASE_FILE/ })
+  t.match(await strange({ MERIDIAN_SHIM_DIR: 'x', MERIDIAN_TOWER_DERIVED_JOBS: 'true', HOME: '/' }), {
+    tower_derived_jobs: true,
+  })
   t.equal(nearestName('ledgre', ['role', 'ledger']), 'ledger')
 })
 

@@ -9,29 +9,27 @@ import { MeridianError } from '../../base/errors.js'
 import { LIMITS } from '../../base/limits.js'
 import { zPageQuery } from '../bodies.js'
 import { parseAs } from '../parse.js'
-import type { Routes } from '../server.js'
+import type { Routes } from '../routes.js'
 import { eventView } from '../views.js'
 
 const STREAM_PAGE = 256
 
 export function addEventRoutes(routes: Routes): void {
-  const { app, node, stopping } = routes
-  let streams = 0
-  app.get('/v1/events', async (request, reply) => {
-    const { after, limit = LIMITS.api_page } = parseAs(zPageQuery, request.query)
+  const { api, metrics, node, stopping } = routes
+  routes.read(api.events, async ({ query: { after, limit = LIMITS.api_page }, request, reply }) => {
     const cursor = after ?? lastEventId(request)
     if (wantsPage(request)) {
       const events = await node.events.page(cursor, limit)
-      return { events: events.map(eventView), cursor: events.at(-1)?.cursor ?? cursor }
+      return { events: events.map((event) => eventView(node, event)), cursor: events.at(-1)?.cursor ?? cursor }
     }
     if (stopping.aborted) throw new MeridianError('unavailable', 'the node is stopping')
-    if (streams >= LIMITS.api_streams) throw new MeridianError('busy', 'event streams')
-    streams += 1
+    if (metrics.streams >= LIMITS.api_streams) throw new MeridianError('busy', 'event streams')
+    metrics.streams += 1
     reply.hijack()
     try {
       await stream(routes, reply.raw, cursor)
     } finally {
-      streams -= 1
+      metrics.streams -= 1
       reply.raw.destroy()
     }
     return reply
@@ -59,7 +57,7 @@ async function stream({ node, stopping, heartbeat_ms, stall_ms }: Routes, out: S
     let cursor = from
     while (!news.ended) {
       const events = await node.events.page(cursor, STREAM_PAGE)
-      const text = events.map((event) => frame(event.cursor, eventView(event))).join('')
+      const text = events.map((event) => frame(event.cursor, eventView(node, event))).join('')
       cursor = events.at(-1)?.cursor ?? cursor
       if (text !== '' && !(await written(out, text, stall_ms))) return
       if (events.length > 0) continue

@@ -11,16 +11,9 @@ import { accountOf, type BackupPeer, readBackup, writeBackup } from '../../store
 import { createDirectory, openDirectory } from '../../store/directory.js'
 import { readPassphrase } from '../../store/keystore.js'
 import { parsePeerAddress } from '../../wire/address.js'
-import {
-  type ConfigFile,
-  filesOf,
-  mustBeNew,
-  readConfig,
-  readGenesis,
-  readInput,
-  readPublicKey,
-  readSecrets,
-} from '../directory.js'
+import { readConfig } from '../config.js'
+import type { ConfigFile } from '../config-table.js'
+import { filesOf, mustBeNew, readGenesis, readInput, readPublicKey, readSecrets } from '../directory.js'
 import { UsageError } from '../exit.js'
 import { runningApi } from '../node-verb.js'
 import { outside, passphraseFor } from '../passphrase.js'

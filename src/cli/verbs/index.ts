@@ -14,6 +14,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   channel: async () => (await import('./channel.js')).channelVerb,
   invoice: async () => (await import('./invoice.js')).invoiceVerb,
   pay: async () => (await import('./pay.js')).payVerb,
+  token: async () => (await import('./token.js')).tokenVerb,
   receipt: async () => (await import('./receipt.js')).receiptVerb,
   backup: async () => (await import('./backup.js')).backupVerb,
   doctor: async () => (await import('./doctor.js')).doctorVerb,

@@ -6,9 +6,12 @@ import { TOWER_DEFAULTS, type TowerConfig } from '../../watchtower/config.js'
 import { listenForClients } from '../../watchtower/listener.js'
 import { Tower } from '../../watchtower/tower.js'
 import { systemEntropy, systemTimers } from '../../wire/environment.js'
-import { type Config, genesisOf, readConfig } from '../directory.js'
+import { readConfig } from '../config.js'
+import type { Config } from '../config-table.js'
+import { genesisOf } from '../directory.js'
 import { UsageError } from '../exit.js'
-import { LOG_LEVELS, type LogLevel, openNodeLog } from '../node-log.js'
+import { LOG_LEVELS, type LogLevel } from '../log-levels.js'
+import { openNodeLog } from '../node-log.js'
 import type { Output } from '../output.js'
 import { passphraseFor } from '../passphrase.js'
 import { connected, listenOf } from '../reach.js'
@@ -56,7 +59,7 @@ async function host(
 ): Promise<void> {
   const { dir } = options
   const genesis = await genesisOf(dir, options.genesis)
-  const logger = openNodeLog(dir, config.log_level)
+  const logger = openNodeLog(dir, config)
   closers.push(() => logger.close())
   const directory = need(await openDirectory(dir, await passphraseFor(options)))
   closers.push(() => directory.close())

@@ -131,6 +131,7 @@ export class Proofs {
         : never()
     const privateKey = ({ id }: KeyHandle): PrivateKey => opened[id - 1]!
     return {
+      waiting: 0,
       verify: (check) => job(() => this.holds(check)),
       prove: (statement, witness) => job(() => this.prove(statement, witness)),
       encrypt: (n, value, s) => job(() => encryptWith(n, value, s)),

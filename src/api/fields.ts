@@ -1,0 +1,22 @@
+/** Fields that requests and answers share. */
+import { z } from 'zod'
+import { type Amount, amount } from '../base/amount.js'
+import { isErrorCode } from '../base/errors.js'
+
+const DIGITS = /^(0|[1-9][0-9]{0,19})$/
+
+/** An amount: a JSON number would pass through a float. @param bits below 2^bits */
+export const zMinorOf = (bits: number) =>
+  z
+    .string('a string of digits, minor units')
+    .regex(DIGITS, 'a string of digits, minor units')
+    .describe('Minor units (cents), decimal digits.')
+    .transform((digits, context): Amount => {
+      const value = amount(BigInt(digits), bits)
+      if (value.ok) return value.value
+      context.addIssue({ code: 'custom', message: `below 2^${bits}` })
+      return z.NEVER
+    })
+
+export const zMinor = zMinorOf(64)
+export const zCode = z.string().refine(isErrorCode)
