@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { formatUsd, Meridian, MeridianError, type MeridianEvent, usd } from 'meridian'
 import t from 'tap'
+import { METRICS } from '../../src/api/metrics.js'
 import { tokenHash } from '../../src/api/tokens.js'
 import type { Amount } from '../../src/base/amount.js'
 import { bytesToHex } from '../../src/base/bytes.js'
@@ -244,6 +245,37 @@ t.test('a hospital and an insurer', async (t) => {
     t.equal(await example('hospital', billing).ended, 0)
     t.equal(booked().length, 3)
     t.equal((await insurer.channels.get(opened.channel)).balance, usd('5000.00') - usd('1263.63'))
+  })
+
+  await t.test('metrics: each described, counts of what happened, no amount and no id', async (t) => {
+    const text = await (await alice.call('GET', '/metrics')).text()
+    const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    for (const [name, { kind, help }] of Object.entries(METRICS)) {
+      t.ok(text.includes(`# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`), name)
+      t.ok(
+        samples.some((line) => line.startsWith(name)),
+        name,
+      )
+    }
+    for (const line of samples) {
+      if (!/^meridian_[a-z_]+(\{([a-z]+="[^"\\]*",?)+\})? [0-9.e+-]+$/.test(line)) t.fail(line)
+      if (/[0-9a-f]{16}|claim[- ]|pay-/.test(line.slice(0, line.lastIndexOf(' ')))) t.fail(`names something: ${line}`)
+    }
+    const sampleOf = (name: string) =>
+      Number(
+        samples
+          .find((line) => line.startsWith(`${name} `))
+          ?.split(' ')
+          .at(-1),
+      )
+    t.equal(sampleOf('meridian_ready'), 1)
+    t.equal(sampleOf('meridian_channels{phase="open"}'), 1)
+    t.equal(sampleOf('meridian_events_total{type="payment.succeeded"}'), 4)
+    t.equal(sampleOf('meridian_payment_seconds_count{outcome="succeeded"}'), 4)
+    t.equal(sampleOf('meridian_payment_seconds_bucket{outcome="succeeded",le="+Inf"}'), 4)
+    t.equal(sampleOf('meridian_payment_seconds_count{outcome="failed"}'), 0)
+    t.ok(sampleOf('meridian_http_request_seconds_count{route="GET /v1/payments/:key",status="200"}') > 0)
+    t.ok(sampleOf('meridian_memory_bytes') > 1e6)
   })
 })
 

@@ -160,6 +160,10 @@ t.test('every source file is reached from another or is an entry', (t) => {
       reached.add(`${target.replace(/^dist\//, '')}.ts`)
     }
   }
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    exports: Record<string, unknown>
+  }
+  for (const [, path] of JSON.stringify(exports).matchAll(/"\.\/dist\/([^"]+)\.js"/g)) reached.add(`${path}.ts`)
   for (const file of sources) t.ok(reached.has(file), `${file} is not dead`)
   t.end()
 })

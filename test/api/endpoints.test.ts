@@ -1,0 +1,125 @@
+/** The table of endpoints before a real node: who may call what, and that answers are what the document says. */
+import t from 'tap'
+import { z } from 'zod'
+import { type Endpoint, endpoints } from '../../src/api/endpoints.js'
+import { Tokens, tokenHash } from '../../src/api/tokens.js'
+import { bytesToHex } from '../../src/base/bytes.js'
+import { MeridianError } from '../../src/base/errors.js'
+import { createPool } from '../../src/privacy/pool.js'
+import { People } from '../wallet/people.js'
+import { Nodes } from './nodes.js'
+
+const pool = createPool({ threads: 1 })
+const ledger = await new People(pool).ledger()
+const nodes = new Nodes(t.testdir(), ledger, pool)
+const alice = await nodes.start(await nodes.create('alice'))
+t.teardown(async () => {
+  await alice.close()
+  await ledger.close()
+  await pool.close()
+})
+const refusal = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof MeridianError ? error.code : `not ours: ${error}`),
+  )
+
+t.test('tokens open what their scopes name, until they are revoked', async (t) => {
+  const scopes = ['read', 'invoice', 'pay', 'admin'] as const
+  const make = async (...given: (typeof scopes)[number][]) => {
+    const token = `token-${given.join('-')}`
+    const wish = { name: token, scopes: given, hash: bytesToHex(tokenHash(token)) }
+    const { id } = await alice.client.createToken(token, wish)
+    t.same(await alice.client.createToken(`${token} again`, wish), await alice.client.createToken(token, wish))
+    return { id, authorization: `Bearer ${token}` }
+  }
+  const [read, invoice, pay, admin] = [
+    await make('read'),
+    await make('invoice'),
+    await make('pay'),
+    await make('admin'),
+  ]
+  const allowed = {
+    'GET /v1/account': [read, admin],
+    'GET /metrics': [read, admin],
+    'GET /v1/invoices': [read, invoice, admin],
+    'GET /v1/events': [read, invoice, admin],
+    'GET /v1/payments': [read, pay, admin],
+    'GET /v1/routes': [read, pay, admin],
+    'GET /v1/tokens': [admin],
+    'POST /v1/invoices': [invoice, admin],
+    'POST /v1/payments': [pay, admin],
+    'POST /v1/account/transfer': [admin],
+    'POST /v1/channels': [admin],
+    'POST /v1/tokens': [admin],
+  }
+  for (const [call, who] of Object.entries(allowed)) {
+    const [method = '', path = ''] = call.split(' ')
+    for (const one of [read, invoice, pay, admin]) {
+      const { status } = await alice.call(method, path, {
+        authorization: one.authorization,
+        accept: 'application/json',
+      })
+      t.equal(status === 403, !who.includes(one), `${call} ${one.authorization}`)
+      t.not(status, 401)
+    }
+  }
+  const { tokens } = await alice.client.tokens()
+  t.same(
+    tokens.map(({ id }) => id),
+    [read, invoice, pay, admin].map(({ id }) => id).sort(),
+  )
+  t.notOk(JSON.stringify(tokens).includes(bytesToHex(tokenHash('token-read'))), 'not even the hash')
+  await alice.client.revokeToken('revoke', read.id)
+  t.equal((await alice.call('GET', '/v1/account', { authorization: read.authorization })).status, 401)
+  t.equal(await refusal(alice.client.revokeToken('revoke more', read.id)), 'not_found')
+  const broken = [{ scopes: [] }, { scopes: ['root'] }, { hash: 'xx' }, { name: '' }]
+  for (const [i, part] of broken.entries()) {
+    const body = { name: 'n', scopes: ['read'], hash: '0'.repeat(64), ...part }
+    t.equal((await alice.post('/v1/tokens', `broken ${i}`, body)).status, 400)
+  }
+  const guard = new Tokens(alice.node.engine, 'of this start', () => 0)
+  for (const [remote, scopes] of [
+    ['127.0.0.1', ['admin']],
+    ['::1', ['admin']],
+    ['::ffff:127.0.0.1', ['admin']],
+    ['10.0.0.7', undefined],
+    ['::ffff:10.0.0.7', undefined],
+    [undefined, undefined],
+  ] as const) {
+    t.same(guard.scopesOf('Bearer of', remote), undefined)
+    t.same(new Tokens(alice.node.engine, 'ours', () => 0).scopesOf('Bearer ours', remote), scopes, `${remote}`)
+    t.same(guard.scopesOf(admin.authorization, remote), ['admin'], 'one that was made works from anywhere')
+  }
+})
+
+t.test('the document names every route, and answers are what it says', async (t) => {
+  const document = (await (await alice.call('GET', '/v1/openapi.json', { authorization: '' })).json()) as {
+    readonly openapi: string
+    readonly paths: Record<string, Record<string, { readonly responses: object; readonly operationId: string }>>
+  }
+  t.equal(document.openapi, '3.1.0')
+  const api = endpoints()
+  const operations = Object.values(document.paths).flatMap((path) => Object.values(path))
+  t.same(operations.map(({ operationId }) => operationId).sort(), Object.keys(api).sort())
+  t.notOk(JSON.stringify(document).includes('"transform"'))
+  for (const endpoint of Object.values(api) as Endpoint[]) {
+    const { path, method } = endpoint
+    const { status } = await alice.call(method, path.replace(/:\w+/, '0'.repeat(64)), { accept: 'application/json' })
+    t.ok([200, 400, 404, 415].includes(status), `${method} ${path} ${status}`)
+    if (method === 'POST' || path.includes(':') || ['/v1/routes', '/metrics'].includes(path)) continue
+    const answer: unknown = await (await alice.call(method, path, { accept: 'application/json' })).json()
+    if (path === '/v1/openapi.json') continue
+    const strict = z.strictObject((endpoint.answer as z.ZodObject).shape)
+    t.ok(strict.safeParse(answer).success, `${path}: nothing is sent that is not described`)
+  }
+  for (const [path, set] of [
+    ['/v1/channels', 'channels'],
+    ['/v1/peers', 'peers'],
+    ['/v1/towers', 'towers'],
+  ]) {
+    const page = (await (await alice.call('GET', `${path}?after=${'f'.repeat(66)}&limit=1`)).json()) as object
+    t.match(page, { [`${set}`]: [], cursor: 'f'.repeat(66) })
+    t.equal((await alice.call('GET', `${path}?after=x`)).status, 400)
+  }
+})
