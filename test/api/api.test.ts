@@ -267,7 +267,6 @@ t.test('a channel, invoices and payments', async (t) => {
   t.same([again.status, again.headers.get('idempotency-replayed')], [201, 'true'])
   t.equal(await refusal(alice.client.pay('pay-2', invoice.invoice, cents(10n))), 'invoice_paid')
   t.same({ ...(await bob.client.invoice(invoice.id)), receipt: null }, { ...invoice, paid: true })
-  t.equal(await refusal(bob.client.invoice('00'.repeat(32))), 'not_found')
   t.equal(await refusal(bob.client.invoice(invoice.invoice)), 'not_found', 'an id has 64 digits')
 
   const large = await bob.client.createInvoice('claim-2', cents(600_000n), 'claim 2')
