@@ -26,7 +26,10 @@ export const METRICS = {
   meridian_channels: metric('gauge', 'Channels by phase: open is healthy, recovery and broken want a look.', 'phase'),
   meridian_channels_ready: metric('gauge', 'Channels in which rounds run: peer connected, in step, nobody closing.'),
   meridian_channels_stopped: metric('gauge', 'Channels that a defect of this program stopped: call an operator.'),
-  meridian_locks: metric('gauge', 'Locks in open and closing channels: payments under way through this node.'),
+  meridian_locks: metric(
+    'gauge',
+    'Locks in channels whose rounds run: payments under way through this node; a stop waits for them.',
+  ),
   meridian_peers_connected: metric('gauge', 'Peers connected at the moment.'),
   meridian_ledger_effects_waiting: metric('gauge', 'Transactions to which the ledger has not said yes or no (outbox).'),
   meridian_proof_jobs_waiting: metric('gauge', `Proof jobs that no worker has begun; ${LIMITS.pool_jobs} at most.`),

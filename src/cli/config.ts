@@ -1,6 +1,7 @@
 /** Reading config.json: flag > environment > file > default (PRODUCT.md); an unknown key is refused with the nearest known one. */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { utf8 } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
@@ -50,6 +51,15 @@ export async function readConfig(dir: string, flags: ConfigFile = {}, environmen
     throw new UsageError(`${path}: "tower_receipts_required" is more than there are "towers"`)
   }
   return config
+}
+
+/** For `.option('--set <key=value>', …, moreSettings)`; values are checked with the others. @throws InvalidArgumentError */
+export function moreSettings(given: string, settings: ConfigFile = {}): ConfigFile {
+  const at = given.indexOf('=')
+  const name = given.slice(0, Math.max(at, 0))
+  if (at > 0 && CONFIG_NAMES.some((known) => known === name)) return { ...settings, [name]: given.slice(at + 1) }
+  const near = nearestName(name, CONFIG_NAMES)
+  throw new InvalidArgumentError(near === undefined ? 'key=value, a key of config.json' : `did you mean ${near}=…?`)
 }
 
 const PREFIX = 'MERIDIAN_'

@@ -33,6 +33,8 @@ export interface HostedNode {
   readonly dir: string
   readonly node: Node
   readonly api: Api
+  /** Nothing new; what is under way ends, or `drain_s` does. Says what it waits for. */
+  drain(): Promise<void>
   close(): Promise<void>
 }
 
@@ -63,11 +65,21 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
     need(await node.start())
     const api = await startApi({ node, dir, logger: log, host: config.api_host, port: config.api_port })
     closers.push(() => api.close())
-    return { dir, node, api, close }
+    return { dir, node, api, drain: () => drain(options, config, node), close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+async function drain({ dir, out }: HostOptions, { drain_s }: Config, node: Node): Promise<void> {
+  const wordsOf = ({ locks, channelsWithLocks, ledgerWaiting }: ReturnType<Node['load']>): string =>
+    `${locks} locks in ${channelsWithLocks} channels, ${ledgerWaiting} transactions`
+  const before = node.load()
+  if (before.locks + before.ledgerWaiting > 0) out.note(`${dir}: waiting for ${wordsOf(before)}, at most ${drain_s} s`)
+  const left = await node.drain(drain_s * 1_000)
+  if (left.locks + left.ledgerWaiting > 0)
+    out.note(`${dir}: ${wordsOf(left)} are left: safe on disk, the next start takes them up`)
 }
 
 function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {

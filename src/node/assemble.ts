@@ -64,6 +64,8 @@ export interface NodeParts {
   readonly gossip: Gossip
   readonly graph: Graph
   readonly experiences: Experiences
+  /** Closed before a stop: no new payment, forward or opening. */
+  readonly intake: { closed: boolean }
   tellPolicy(channel: LiveChannel): void
 }
 
@@ -173,6 +175,7 @@ function route(
 ) {
   const { keys, engine, events } = base
   const policies = new Policies(engine, channels, config.policy)
+  const intake = { closed: false }
   const graph = new Graph()
   const success = new Success()
   const experiences = new Experiences(success, directory.secrets.walletSeed)
@@ -189,6 +192,7 @@ function route(
     bounds: config.bounds,
     view: () => late.watch.view,
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
+    draining: () => intake.closed,
     policyOf: (channel) => policies.of(channel),
     graph,
     success,
@@ -200,7 +204,7 @@ function route(
   const payments = new Payments(router, engine, directory.store, config.bounds.far)
   const claimed: ConstructorParameters<typeof Desk>[4] = (...told) => late.towers.claimed(...told)
   const desk = new Desk(obligations, payments, events, () => late.watch.view.time, claimed)
-  return { policies, graph, experiences, invoices, obligations, payments, desk }
+  return { intake, policies, graph, experiences, invoices, obligations, payments, desk }
 }
 
 const openingEnv = ({ chain, directory }: Options, { keys }: Foundation, late: Late, policy: ChannelPolicy) => {
@@ -330,7 +334,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     workerDesk,
     env,
     limits: config.limits,
-    openPolicy: () => config.open,
+    openPolicy: () => ({ ...config.open, enabled: config.open.enabled && !routing.intake.closed }),
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
   const recovery = recoveryOf(

@@ -16,7 +16,7 @@ import type { Wallet } from '../wallet/wallet.js'
 import type { ConnectTower, TowerNetworkOptions } from '../watchtower/link.js'
 import { formatTowerReceipt } from '../watchtower/tower-receipt.js'
 import type { PeerAddress } from '../wire/address.js'
-import type { Entropy, Logger, Timers } from '../wire/environment.js'
+import { type Entropy, type Logger, systemTimers, type Timers } from '../wire/environment.js'
 import { assemble, type NodeParts } from './assemble.js'
 import { capacityOf } from './capacity.js'
 import { type ChannelSummary, summaryOf } from './channel-summary.js'
@@ -46,6 +46,8 @@ export interface NodeOptions {
 const CONNECT_MS = 10_000
 const CLOSE_MS = 60_000
 const START_MS = 30_000
+/** Between two looks at what is left. */
+const DRAIN_MS = 100
 
 export class Node {
   #listening: string | null = null
@@ -105,6 +107,23 @@ export class Node {
     return ok({ listening: this.#listening })
   }
 
+  /**
+   * Before a stop: takes no new payment, forward or opening, and waits for what rounds and the ledger can still end.
+   * What is left after `ms` is safe on disk: the next start takes it up.
+   */
+  async drain(ms: number): Promise<ReturnType<Node['load']>> {
+    this.parts.intake.closed = true
+    const { timers = systemTimers } = this.options
+    const until = timers.now() + ms
+    const ended = () => this.load().locks + this.load().ledgerWaiting === 0
+    while (!ended() && timers.now() < until) await new Promise<void>((resolve) => void timers.after(DRAIN_MS, resolve))
+    return this.load()
+  }
+
+  get #closing(): boolean {
+    return this.#stopping || this.parts.intake.closed
+  }
+
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
@@ -152,7 +171,7 @@ export class Node {
       feesEarned: Obligations.feesEarned(this.parts.engine),
       towers: this.parts.towers.status(),
       towerReceiptsRequired: config.towerReceiptsRequired,
-      ready: this.#started && !this.#stopping && watch.age <= config.ledgerAgeMax,
+      ready: this.#started && !this.#closing && watch.age <= config.ledgerAgeMax,
     }
   }
 
@@ -160,11 +179,15 @@ export class Node {
   load() {
     const { channels, ledgerDesk, peers, towers } = this.parts
     const all = channels.all()
-    const live = all.filter(({ state }) => state.phase === 'open' || state.phase === 'closing')
-    const held = live.map(({ state }) => state.current.content.locks.length)
+    const live = all.filter(
+      ({ state }) => state.link === 'live' && (state.phase === 'open' || state.phase === 'closing'),
+    )
+    const held = live.map(
+      ({ state }) => (state.outstanding ?? state.current).content.locks.length + state.pending.length,
+    )
     return {
       phases: all.map(({ state }) => state.phase),
-      /** In channels where rounds can still end them. */
+      /** In channels whose rounds can still end them; those that a round has yet to bring in are counted too. */
       locks: held.reduce((sum, count) => sum + count, 0),
       channelsWithLocks: held.filter((count) => count > 0).length,
       ledgerWaiting: ledgerDesk.waiting,
@@ -221,7 +244,7 @@ export class Node {
     if (channel !== undefined) {
       return channel.state.phase === 'funding' ? refuse('unavailable', 'not on the ledger yet') : ok(channel.id)
     }
-    if (this.#stopping) return refuse('unavailable', 'stopping')
+    if (this.#closing) return refuse('unavailable', 'stopping')
     if (watch.age > this.options.config.ledgerAgeMax) return refuse('unavailable', 'the ledger view is old') // A1
     return openings.open(wish)
   }
@@ -317,7 +340,7 @@ export class Node {
     if (!named.ok) return named
     const invoice = parseInvoice(text)
     if (!invoice.ok) return invoice
-    if (this.#stopping) return refuse('unavailable', 'stopping')
+    if (this.#closing) return refuse('unavailable', 'stopping')
     return this.parts.payments.start({ key, invoice: invoice.value, feeMax })
   }
 

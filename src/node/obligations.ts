@@ -86,7 +86,7 @@ export class Obligations {
     const issued = arrival.point === null ? undefined : invoices.byPoint(tx, arrival.point)
     const decision = decideReceive(arrival, {
       now: parts.view().time,
-      ledgerFresh: parts.ledgerFresh(),
+      ledgerFresh: parts.ledgerFresh() && !parts.draining(),
       replayed,
       expiryNear: parts.bounds.near,
       issued,
@@ -103,7 +103,7 @@ export class Obligations {
     const { parts } = this
     const decision = decideForward(arrival, {
       now: parts.view().time,
-      ledgerFresh: parts.ledgerFresh(),
+      ledgerFresh: parts.ledgerFresh() && !parts.draining(),
       forwarding: parts.forwarding,
       replayed,
       bounds: parts.bounds,

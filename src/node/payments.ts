@@ -199,6 +199,7 @@ export class Payments {
 
   /** Takes the first route whose channel takes the lock; gives up where none does. */
   #attempt(tx: Tx, payment: Payment): undefined {
+    if (this.parts.draining()) return // stays as it is: the next start takes it up
     const allowed = mayAttempt(payment)
     if (!allowed.ok) return this.#keep(tx, stepPayment(payment, { kind: 'give_up', code: allowed.error.code }))
     if (!this.parts.ledgerFresh()) return this.#giveUp(tx, payment, 'temporary_failure')

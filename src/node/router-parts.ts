@@ -33,6 +33,8 @@ export interface RouterParts {
   readonly view: () => LedgerTime
   /** A1: the view is younger than `ledger_age_max_s`. */
   readonly ledgerFresh: () => boolean
+  /** Stopping soon: nothing new is begun; what is under way goes on. */
+  readonly draining: () => boolean
   readonly policyOf: (channel: LiveChannel) => Policy
   /** Hubs and their policies as gossip tells them (R4), and what our own payments taught of them. */
   readonly graph: GraphView

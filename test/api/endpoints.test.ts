@@ -1,13 +1,15 @@
 /** The table of endpoints before a real node: who may call what, and that answers are what the document says. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { z } from 'zod'
+import { ApiClient } from '../../src/api/client.js'
 import { type Endpoint, endpoints } from '../../src/api/endpoints.js'
 import { Tokens, tokenHash } from '../../src/api/tokens.js'
 import { bytesToHex } from '../../src/base/bytes.js'
-import { MeridianError } from '../../src/base/errors.js'
 import { createPool } from '../../src/privacy/pool.js'
 import { People } from '../wallet/people.js'
-import { Nodes } from './nodes.js'
+import { Nodes, refusal } from './nodes.js'
 
 const pool = createPool({ threads: 1 })
 const ledger = await new People(pool).ledger()
@@ -18,11 +20,6 @@ t.teardown(async () => {
   await ledger.close()
   await pool.close()
 })
-const refusal = (call: Promise<unknown>): Promise<string> =>
-  call.then(
-    () => 'ok',
-    (error: unknown) => (error instanceof MeridianError ? error.code : `not ours: ${error}`),
-  )
 
 t.test('tokens open what their scopes name, until they are revoked', async (t) => {
   const scopes = ['read', 'invoice', 'pay', 'admin'] as const
@@ -122,4 +119,29 @@ t.test('the document names every route, and answers are what it says', async (t)
     t.match(page, { [`${set}`]: [], cursor: 'f'.repeat(66) })
     t.equal((await alice.call('GET', `${path}?after=x`)).status, 400)
   }
+})
+
+t.test('the client: whatever answers a write, the outcome is known or `unavailable`', async (t) => {
+  let answer: { readonly status: number; readonly body: string } = { status: 200, body: '' }
+  const server = createServer((_request, response) => response.writeHead(answer.status).end(answer.body))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const client = new ApiClient({ url: `http://127.0.0.1:${port}`, token: 'x' })
+  const problem = (code: string) => JSON.stringify({ code, detail: 'd' })
+  for (const [status, body, code] of [
+    [200, '', 'unavailable'],
+    [200, '<html>', 'unavailable'],
+    [201, '{}', 'unavailable'],
+    [500, problem('internal'), 'unavailable'],
+    [500, problem('of a newer node'), 'unavailable'],
+    [503, problem('busy'), 'busy'],
+    [409, problem('insufficient_funds'), 'insufficient_funds'],
+    [302, '', 'unavailable'],
+  ] as const) {
+    answer = { status, body }
+    t.equal(await refusal(client.rollover('k')), code, `${status} ${body}`)
+  }
+  answer = { status: 500, body: problem('internal') }
+  t.equal(await refusal(client.node()), 'internal')
 })

@@ -6,6 +6,7 @@ import { ApiClient } from '../../src/api/client.js'
 import { type Api, type ApiOptions, startApi } from '../../src/api/server.js'
 import { utf8 } from '../../src/base/bytes.js'
 import { sha256 } from '../../src/base/digest.js'
+import { MeridianError } from '../../src/base/errors.js'
 import { inProcessAdapter } from '../../src/chain-adapter/embedded/in-process.js'
 import type { Ledger } from '../../src/chain-adapter/embedded/ledger.js'
 import { defaultConfig, type NodeConfig } from '../../src/node/config.js'
@@ -14,6 +15,13 @@ import type { ProofPool } from '../../src/privacy/pool.js'
 import { createDirectory, openDirectory } from '../../src/store/directory.js'
 import { silent } from '../../src/wire/environment.js'
 import { must } from '../chain-adapter/fixtures.js'
+
+/** The code of a refusal, or ok. */
+export const refusal = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof MeridianError ? error.code : `not ours: ${error}`),
+  )
 
 export interface Hosted {
   readonly dir: string

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { MeridianError } from '../../base/errors.js'
 import { readConfig } from '../config.js'
 import { genesisOf } from '../directory.js'
+import { configChecks } from '../doctor/config.js'
 import { examineRunning, examineStopped } from '../doctor/data.js'
 import { type Finding, fault } from '../doctor/finding.js'
 import { ledgerChecks } from '../doctor/ledger.js'
@@ -51,8 +52,9 @@ async function* findings(options: DoctorOptions): AsyncGenerator<Finding> {
 /** A configuration that cannot be read is a finding too: the rest is looked at all the same. */
 async function ledgerOf({ dir, genesis }: DoctorOptions): Promise<Finding[]> {
   try {
-    const { ledger } = await readConfig(dir)
-    return await ledgerChecks(dir, ledger, await genesisOf(dir, genesis))
+    const config = await readConfig(dir)
+    const found = await configChecks(dir, config)
+    return [...found, ...(await ledgerChecks(dir, config.ledger, await genesisOf(dir, genesis)))]
   } catch (error) {
     if (!(error instanceof UsageError) && !(error instanceof MeridianError)) throw error
     return [fault('config', error.message, `mend ${dir}/config.json as the message says`)]

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { formatGrouped } from '../../base/amount.js'
 import { createPool, type ProofPool } from '../../privacy/pool.js'
 import type { PassphraseSource } from '../../store/keystore.js'
+import { moreSettings } from '../config.js'
 import type { ConfigFile } from '../config-table.js'
 import { UsageError } from '../exit.js'
 import { type HostedNode, hostNode, proofThreads } from '../hosted-node.js'
@@ -25,6 +26,7 @@ interface StartOptions extends CommonOptions {
   readonly inboundMax?: string
   readonly threads?: number
   readonly logLevel?: LogLevel
+  readonly set?: ConfigFile
 }
 
 const startCommand = (name: string, description: string, forwarding: boolean): Command =>
@@ -40,7 +42,8 @@ const startCommand = (name: string, description: string, forwarding: boolean): C
     .option('--fee-ppm <millionths>', 'forwarding: proportional fee', integer(0, 10_000_000))
     .option('--inbound-max <amount>', 'most that this node deposits where a peer asks for inbound capacity')
     .option('--threads <count>', 'threads that make and check proofs, for all nodes of the process', integer(1, 64))
-    .addOption(new Option('--log-level <level>', 'of node.log').choices(LOG_LEVELS))
+    .addOption(new Option('--log-level <level>', 'of the log').choices(LOG_LEVELS))
+    .option('--set <key=value>', 'any key of config.json, for this start; again for each further one', moreSettings)
     .action((options: StartOptions) => start(options, forwarding))
 
 export const startVerb = (): Command => startCommand('start', 'run one node or several until a signal comes', false)
@@ -67,6 +70,7 @@ async function start(options: StartOptions, forwarding: boolean): Promise<void> 
       out.print('READY', { ready: true, nodes: nodes.length })
       await stopped
       out.note('stopping: no new payment, what is decided goes to disk; a second signal ends at once')
+      await Promise.all(nodes.map((node) => node.drain()))
     } finally {
       await Promise.all(nodes.map((node) => node.close()))
     }
@@ -83,7 +87,7 @@ function endNow(out: Output): never {
 }
 
 function flagsOf(options: StartOptions, dirs: readonly string[]): ConfigFile {
-  const { ledger, listen, announce, apiPort, feeBase, feePpm, inboundMax, logLevel } = options
+  const { ledger, listen, announce, apiPort, feeBase, feePpm, inboundMax, logLevel, set } = options
   if (new Set(dirs).size < dirs.length) throw new UsageError('a directory is named twice')
   const single = announce !== undefined || (apiPort ?? 0) > 0 || (listen !== undefined && !listen.endsWith(':0'))
   if (dirs.length > 1 && single) {
@@ -98,6 +102,7 @@ function flagsOf(options: StartOptions, dirs: readonly string[]): ConfigFile {
     fee_ppm: feePpm,
     inbound_max: inboundMax,
     log_level: logLevel,
+    ...set,
   }
 }
 

@@ -6,8 +6,8 @@ import { TOWER_DEFAULTS, type TowerConfig } from '../../watchtower/config.js'
 import { listenForClients } from '../../watchtower/listener.js'
 import { Tower } from '../../watchtower/tower.js'
 import { systemEntropy, systemTimers } from '../../wire/environment.js'
-import { readConfig } from '../config.js'
-import type { Config } from '../config-table.js'
+import { moreSettings, readConfig } from '../config.js'
+import type { Config, ConfigFile } from '../config-table.js'
 import { genesisOf } from '../directory.js'
 import { UsageError } from '../exit.js'
 import { LOG_LEVELS, type LogLevel } from '../log-levels.js'
@@ -23,6 +23,7 @@ interface TowerVerbOptions extends DirectoryVerbOptions {
   readonly ledger?: string
   readonly listen?: string
   readonly logLevel?: LogLevel
+  readonly set?: ConfigFile
 }
 
 export const towerVerb = (): Command =>
@@ -30,13 +31,14 @@ export const towerVerb = (): Command =>
     .option('--genesis <file>', 'genesis.cbor, where the directory holds none')
     .option('--ledger <url>', 'address of the ledger', httpUrl)
     .option('--listen <host:port>', 'where clients connect; port 0 takes a free one')
-    .addOption(new Option('--log-level <level>', 'of node.log').choices(LOG_LEVELS))
+    .addOption(new Option('--log-level <level>', 'of the log').choices(LOG_LEVELS))
+    .option('--set <key=value>', 'any key of config.json, for this start; again for each further one', moreSettings)
     .action(serve)
 
 async function serve(options: TowerVerbOptions): Promise<void> {
-  const { dir, ledger, listen, logLevel } = options
+  const { dir, ledger, listen, logLevel, set } = options
   const out = outputOf(options)
-  const config = await readConfig(dir, { ledger, listen, log_level: logLevel })
+  const config = await readConfig(dir, { ledger, listen, log_level: logLevel, ...set })
   if (config.role !== 'tower') throw new UsageError(`${dir} is a ${config.role}'s: init --role tower makes a tower's`)
   const stopped = untilStopped()
   const closers: (() => Promise<unknown>)[] = []
