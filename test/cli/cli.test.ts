@@ -8,7 +8,7 @@ import { ledgerIdOf } from '../../src/base/genesis.js'
 import { parseAccountId } from '../../src/base/ids.js'
 import { ROOT } from '../../src/base/root.js'
 import { connectLedger } from '../../src/chain-adapter/remote/client.js'
-import { readConfig } from '../../src/cli/config.js'
+import { moreSettings, readConfig } from '../../src/cli/config.js'
 import { CONFIG } from '../../src/cli/config-table.js'
 import { readGenesis, readSecrets } from '../../src/cli/directory.js'
 import { EXIT, exitCodeOf } from '../../src/cli/exit.js'
@@ -238,6 +238,9 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
   t.match(await strange({ MERIDIAN_SHIM_DIR: 'x', MERIDIAN_TOWER_DERIVED_JOBS: 'true', HOME: '/' }), {
     tower_derived_jobs: true,
   })
+  t.same(moreSettings('drain_s=5', moreSettings('log_file=-')), { log_file: '-', drain_s: '5' })
+  t.throws(() => moreSettings('drian_s=5'), { message: /drain_s/ })
+  t.match(await readConfig(at('alice'), moreSettings('drain_s=5')), { drain_s: 5 })
   t.equal(nearestName('ledgre', ['role', 'ledger']), 'ledger')
 })
 
