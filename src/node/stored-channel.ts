@@ -11,7 +11,7 @@ import { readChannelRow } from './live-channel.js'
 
 /**
  * row_lost: terms without a readable state. journal_broken: its chain has a gap. database_behind: the high-water file
- * promises more. mark_lost: the high-water file says nothing of a channel that has run rounds.
+ * promises more. mark_lost: the high-water file says nothing of a channel that the ledger had taken.
  */
 export type Fault = 'row_lost' | 'journal_broken' | 'database_behind' | 'mark_lost'
 
@@ -76,7 +76,7 @@ async function faultOf(
   if (state.phase === 'closed') return null // the ledger has it: nothing is promised any more
   if (!(await verifyJournal(store, channel, journal)).ok) return 'journal_broken'
   if (check === 'database_behind') return 'database_behind'
-  // A crash between the two syncs of its birth leaves version 0 without a mark: nothing had left.
-  const frozen = state.phase === 'recovery'
-  return check === 'unknown' && state.signed.version > 0 && !frozen ? 'mark_lost' : null
+  // A crash between the two syncs of its birth leaves it without a mark: nothing had left. Later batches come after both.
+  const newborn = state.phase === 'funding' && state.signed.version === 0
+  return check === 'unknown' && !newborn && state.phase !== 'recovery' ? 'mark_lost' : null
 }

@@ -2,17 +2,20 @@
 import type { Amount } from '../../../src/base/amount.js'
 import { equalBytes } from '../../../src/base/bytes.js'
 import { curve, type Signature } from '../../../src/base/curve/index.js'
-import { type ChannelId, idText, type LedgerId } from '../../../src/base/ids.js'
+import type { ChannelId, LedgerId } from '../../../src/base/ids.js'
 import type { Batch } from '../../../src/base/ports/store.js'
 import type { Result } from '../../../src/base/result.js'
 import { type TransactionOf, transactionDigest } from '../../../src/base/transaction.js'
 import { channelKeys } from '../../../src/channel/keys.js'
+import { capacityOf } from '../../../src/node/capacity.js'
 import { restoredRows } from '../../../src/node/kept-peers.js'
 import type { BackupPeer } from '../../../src/store/backup.js'
-import { NAMES, type Name, SLICE_S } from './base.js'
+import { NAMES, type Name, SLICE_S, TOWERS, WINDOW_S } from './base.js'
+import { isCovered, tendsTowers } from './cover.js'
 import { type Fault, type Image, keyText } from './disk.js'
 import { durableChannel, durableTerms } from './durable.js'
 import type { Host } from './host.js'
+import type { Machine } from './machine.js'
 import type { ActionName, Instruction } from './program.js'
 import type { World } from './world.js'
 
@@ -29,25 +32,38 @@ const ROUTES: readonly (readonly [Name, Name])[] = [
 const PAIRS = ['hub-payer', 'hospital-hub', 'hub-mallory']
 const FAULTS: readonly Fault[] = ['full', 'refused', 'unsynced']
 const PENDING_MAX = 6
+const ABSENT: readonly Name[] = ['hub', 'hub', 'hospital', 'payer']
 
-function pay(world: World, { a, b }: Instruction): string {
+function pay(world: World, instruction: Instruction): string {
   if (world.payments.pending >= PENDING_MAX) return 'wait'
+  const { a, b } = instruction
+  const amount = BigInt(1 + b * 40)
   // Mostly where it can succeed; a refusal on the way is a case too.
-  const able = ROUTES.filter((route) => route.every((name) => name === 'hub' || isReady(world.hosts[name])))
-  const routes = able.length === 0 || b % 16 === 0 ? ROUTES : able
+  const anywhere = b % 16 === 0
+  const routes = anywhere ? ROUTES : ROUTES.filter(([from, to]) => isAble(world, from, to, amount))
+  if (routes.length === 0) return open(world, instruction)
   const [from, to] = routes[a % routes.length]!
-  world.payments.start(from, to, BigInt(1 + b * 40))
-  return 'pay'
+  world.payments.start(from, to, amount)
+  return anywhere ? 'pay.anywhere' : 'pay'
 }
 
-const isReady = (host: Host): boolean =>
-  host.channels().some(({ state }) => state.link === 'live' && state.phase === 'open')
+/** Every channel on the way runs rounds and has the money. */
+function isAble({ hosts }: World, from: Name, to: Name, amount: bigint): boolean {
+  const withFee = amount + amount / 500n + 20n
+  const carries = (name: Name, peer: Name, least: bigint): boolean =>
+    hosts[name].channels().some((channel) => {
+      const { ready, canSend } = capacityOf(channel)
+      return ready && canSend >= least && equalBytes(channel.peer, hosts[peer].account)
+    })
+  return carries(from, 'hub', withFee) && (to === 'hub' || (carries('hub', to, amount) && carries(to, 'hub', 0n)))
+}
 
 /** Nothing on its way: a payment begins, so that something is. */
 async function deliver(world: World, instruction: Instruction): Promise<string> {
   if (world.network.underWay === 0) await world.settle()
   const name = world.network.deliver()
-  if (name === undefined) return pay(world, { ...instruction, b: instruction.b >> 3 })
+  if (name === undefined)
+    return instruction.action === 'pay' ? 'wait' : pay(world, { ...instruction, b: instruction.b >> 3 })
   world.trace.note(`arrives ${name}`)
   return name === 'end' ? 'end' : 'deliver'
 }
@@ -62,15 +78,16 @@ function payDirect(world: World, { a, b }: Instruction): string {
   return 'payDirect'
 }
 
-function crash(world: World, { a, b }: Instruction): string {
-  const host = world.list[a % NAMES.length]!
-  if (!host.up) return 'wait'
+const crash = (world: World, { a, b }: Instruction): string => ends(world.list[a % NAMES.length]!, 'crash', b)
+
+function ends(machine: Machine, name: string, b: number): string {
+  if (!machine.up) return 'wait'
   const power = b % 2 === 0
-  host.powerFails = power
+  machine.powerFails = power
   // Now, or between any two of the things that it does to the outside next.
-  if (b % 8 < 2) host.life?.end()
-  else host.life?.light((b >> 3) % 24)
-  return power ? 'crash.power' : 'crash.kill'
+  if (b % 8 < 2) machine.life?.end()
+  else machine.life?.light((b >> 3) % 24)
+  return `${name}.${power ? 'power' : 'kill'}`
 }
 
 function block(world: World, { a, b }: Instruction): string {
@@ -78,7 +95,6 @@ function block(world: World, { a, b }: Instruction): string {
   const { blocked } = world.network
   if (blocked.has(pair)) return 'wait'
   blocked.add(pair)
-  world.network.trouble(pair)
   world.network.cut(pair)
   world.later(2 + (b % 8 === 0 ? 60 : b % 10), () => blocked.delete(pair))
   return 'away'
@@ -89,20 +105,58 @@ function stall(world: World, { a, b }: Instruction): string {
   const { stalled } = world.network
   if (stalled.has(pair)) return 'wait'
   stalled.add(pair)
-  world.network.trouble(pair)
   world.later(2 + (b % 8 === 0 ? 60 : b % 20), () => stalled.delete(pair))
   return 'hold'
 }
 
-/** Every node is up and hears every block: whoever is away longer than its windows needs towers. */
+/** Every node is up and hears every block. */
 async function forward(world: World, { b }: Instruction): Promise<string> {
-  const seconds = 900 + 12 * b
+  await passes(world, 900 + 12 * b)
+  return 'forward'
+}
+
+/** Whoever is away longer than its windows needs towers (T): so long only where they have all that they need for it. */
+async function absent(world: World, { a, b }: Instruction): Promise<string> {
+  const name = ABSENT[a % ABSENT.length]!
+  const host = world.hosts[name]
+  if (!host.up || host.node === undefined) return 'wait'
+  await world.settle()
+  const covered = isCovered(world, name)
+  host.life?.end()
+  host.away = true
+  if (covered && b % 2 === 0) cheat(world, name === 'hub' ? 'mallory' : 'hub')
+  await passes(world, covered ? WINDOW_S + 300 + 8 * b : 30 + b)
+  host.away = false
+  host.start()
+  return covered ? 'absent.long' : 'absent.short'
+}
+
+async function passes(world: World, seconds: number): Promise<void> {
   for (let left = seconds; left > 0; left -= SLICE_S) {
-    for (const host of world.list) host.start()
+    for (const machine of world.machines) machine.start()
     await world.pass(Math.min(left, SLICE_S))
     await world.exchange()
   }
-  return 'forward'
+}
+
+/** One tower at a time: where a receipt is required, one of two gives it. */
+function towerAway(world: World, { a, b }: Instruction): string {
+  const host = world.towerHosts[TOWERS[a % TOWERS.length]!]
+  if (!tendsTowers(world)) return 'wait'
+  host.life?.end()
+  host.away = true
+  world.later(5 + (b % 60), () => {
+    host.away = false
+  })
+  return 'tower.away'
+}
+
+function towerHold(world: World, { a, b }: Instruction): string {
+  const name = TOWERS[a % TOWERS.length]!
+  if (!tendsTowers(world)) return 'wait'
+  world.towers.hold(name)
+  world.later(3 + (b % 30), () => world.towers.release(name))
+  return 'tower.hold'
 }
 
 function close(world: World, { a }: Instruction): string {
@@ -135,8 +189,7 @@ function ignore(call: Promise<Result<unknown>> | undefined): void {
 }
 
 function copy(world: World, { a }: Instruction): string {
-  const name = NAMES[Math.min(a % 6, 3)]! // mallory's most often
-  world.copies[name].push(world.hosts[name].disk.image())
+  world.copy(NAMES[a % NAMES.length]!)
   return 'copy'
 }
 
@@ -145,12 +198,12 @@ function force(world: World, { a }: Instruction): string {
   const id = world.random.pick(world.channelIds(name))
   const { node } = world.hosts[name]
   if (id === undefined || node === undefined) return 'wait'
-  world.oracle.forced.add(idText(id))
+  world.oracle.lapses.force(name, id)
   ignore(node.forceClose(id))
   return 'force'
 }
 
-const RESTORED: readonly Name[] = ['payer', 'hospital', 'payer', 'hospital', 'hub']
+const RESTORED: readonly Name[] = ['payer', 'hospital', 'payer', 'hospital', 'payer', 'hospital', 'hub']
 
 /** C8, S2: whatever the disk is put back to, its owner is never punished for it. */
 function restore(world: World, { a, b }: Instruction): string {
@@ -160,11 +213,11 @@ function restore(world: World, { a, b }: Instruction): string {
   if (image === undefined) return 'wait'
   host.life?.end()
   const { marks } = host.disk
-  world.oracle.restored.add(name)
+  world.oracle.lapses.restore(name, world.oracle.books.unpaid(name), b % 3 === 0)
+  world.payments.voidAll(name)
   switch (b % 3) {
     case 0:
       host.disk.restore(image)
-      world.oracle.copied.add(name)
       return 'restore.files'
     case 1:
       host.disk.restore({ rows: image.rows, marks })
@@ -208,18 +261,23 @@ export function exitFrom(
   return { ...unsigned, signature: curve.sign(transactionDigest(unsigned), signing) }
 }
 
-function exitOld(world: World): string {
-  const host = world.hosts.mallory
-  const id = world.random.pick(world.channelIds('mallory'))
+/** Mostly Mallory; now and then one of those who count as honest until then. */
+const CHEATS: readonly Name[] = ['mallory', 'mallory', 'mallory', 'mallory', 'mallory', 'hub', 'payer', 'hospital']
+
+const exitOld = (world: World, { a }: Instruction): string => cheat(world, CHEATS[a % CHEATS.length]!)
+
+function cheat(world: World, name: Name): string {
+  const host = world.hosts[name]
+  const id = world.random.pick(world.channelIds(name))
   if (id === undefined) return 'wait'
   const versionIn = (image: Pick<Image, 'rows'>): number => durableChannel(image, id)?.current.content.version ?? -1
   const now = versionIn(host.disk)
-  const image = world.random.pick(world.copies.mallory.filter((each) => versionIn(each) >= 0 && versionIn(each) < now))
+  const image = world.random.pick(world.copies[name].filter((each) => versionIn(each) >= 0 && versionIn(each) < now))
   const exit = image && exitFrom(host, image, id, world.ledger.ledger)
   if (exit === undefined) return 'wait'
-  world.oracle.dishonest.add('mallory')
+  world.oracle.lapses.dishonest.add(name)
   world.ledger.post(exit)
-  return 'exit.old'
+  return `exit.old${name === 'mallory' ? '' : '.other'}`
 }
 
 export const ACTIONS: Readonly<Record<ActionName, Action>> = {
@@ -239,8 +297,8 @@ export const ACTIONS: Readonly<Record<ActionName, Action>> = {
   stall,
   crash,
   fault(world, { a, b }) {
-    const host = world.list[a % NAMES.length]!
-    if (host.up) host.disk.fault = FAULTS[b % FAULTS.length]
+    const machine = world.machines[a % world.machines.length]!
+    if (machine.up) machine.disk.fault = FAULTS[b % FAULTS.length]
     return 'fault'
   },
   reorganise: (world) => (world.ledger.reorganise() ? 'reorganise' : 'wait'),
@@ -259,7 +317,14 @@ export const ACTIONS: Readonly<Record<ActionName, Action>> = {
   force,
   restore,
   exitOld,
+  absent,
+  towerCrash: (world, { a, b }) => ends(world.towerHosts[TOWERS[a % TOWERS.length]!], 'tower.crash', b),
+  towerAway,
+  towerHold,
 }
 
-export const act = async (world: World, instruction: Instruction): Promise<string> =>
-  ACTIONS[instruction.action](world, instruction)
+/** What cannot be done now lets a message arrive instead. */
+export async function act(world: World, instruction: Instruction): Promise<string> {
+  const name = await ACTIONS[instruction.action](world, instruction)
+  return name === 'wait' ? deliver(world, instruction) : name
+}

@@ -16,16 +16,21 @@ import { Wallet } from '../../../src/wallet/wallet.js'
 import { Schedule } from './clock.js'
 import type { Image } from './disk.js'
 import { Disk } from './disk.js'
-import { Host, type Site } from './host.js'
+import { Host } from './host.js'
 import { type LedgerImage, SimulatedLedger } from './ledger.js'
 import { Life } from './life.js'
+import type { Site } from './machine.js'
+import { rememberCurve } from './memo.js'
 import { Network } from './network.js'
 import { keyOfSeed, Proofs } from './proofs.js'
 import { Random, Trace } from './random.js'
 import { openDirectory } from './store.js'
+import { TowerNetwork } from './tower-network.js'
 
 export const NAMES = ['payer', 'hub', 'hospital', 'mallory'] as const
 export type Name = (typeof NAMES)[number]
+export const TOWERS = ['north', 'south'] as const
+export type TowerName = (typeof TOWERS)[number]
 
 export const MARGIN_S = 300
 /** Time goes by in these: a reveal at the margin is in time, two withheld blocks and a lost call later. */
@@ -45,7 +50,7 @@ const policy = {
   enabled: true,
 }
 
-export const CONFIG: Partial<NodeConfig> = {
+const CONFIG: Partial<NodeConfig> = {
   listen: { host: 'sim', port: 0 },
   open,
   policy,
@@ -59,6 +64,27 @@ export const CONFIG: Partial<NodeConfig> = {
 }
 
 export const seedOf = (name: string): Uint8Array => sha256(utf8(`meridian simulation ${name}`))
+
+const towers = TOWERS.map((name) => ({
+  account: curve.multiplyBase(new Secrets(seedOf(name)).signingKey),
+  url: `sim://${name}`,
+}))
+
+const told = { towers, towerReceiptsRequired: 0 }
+const required = { towers, towerReceiptsRequired: 1 }
+/** T2, by the kind of world: some let no secret leave before one of two towers holds the next state, some only tell them. */
+const WATCHED: readonly Readonly<Partial<Record<Name, Partial<NodeConfig>>>>[] = [
+  {},
+  { hub: { ...required, towerDerivedJobs: true } },
+  { payer: told, hub: { ...told, towerDerivedJobs: true }, hospital: required },
+]
+export const KINDS = WATCHED.length
+
+export const configOf = (name: Name, kind: number): Partial<NodeConfig> => ({
+  ...CONFIG,
+  forwarding: name === 'hub',
+  ...WATCHED[kind]?.[name],
+})
 
 function genesisOf(): Genesis {
   const account = (name: string) => {
@@ -121,13 +147,14 @@ export async function until<T>(site: Site, wanted: Promise<T>): Promise<T> {
 }
 
 async function build(): Promise<Base> {
+  rememberCurve()
   const schedule = new Schedule(new Trace())
   const random = new Random('base')
   const proofs = new Proofs()
   const genesis = genesisOf()
   const ledger = new SimulatedLedger(genesis, proofs, schedule, random)
   const network = new Network(schedule, random, () => undefined)
-  const site: Site = { seed: 'base', random, schedule, ledger, network, proofs }
+  const site: Site = { seed: 'base', random, schedule, ledger, network, towers: new TowerNetwork(schedule), proofs }
   const life = new Life('issuer', () => undefined)
   const pool = proofs.pool(schedule, life)
   const secrets = new Secrets(seedOf('issuer'))

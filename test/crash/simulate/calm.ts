@@ -1,6 +1,6 @@
 /** The end of a run: faults stop, and whatever was begun must end; then all channels close and the money is counted. */
 import { idText } from '../../../src/base/ids.js'
-import { NAMES } from './base.js'
+import { NAMES, type Name } from './base.js'
 import type { World } from './world.js'
 
 /** Longer than any lock and any dispute, in ledger seconds. */
@@ -20,7 +20,7 @@ function moving(world: World): string | undefined {
   const pending = world.payments.owed
   if (pending > 0) return `${pending} payments pend`
   for (const host of world.list) {
-    if (world.oracle.dishonest.has(host.name as never)) continue
+    if (world.oracle.lapses.dishonest.has(host.name as Name)) continue
     for (const { state, text } of host.channels()) {
       const { phase, current, link } = state
       if (phase === 'closed' || phase === 'funding') continue
@@ -34,13 +34,13 @@ function moving(world: World): string | undefined {
 
 async function until(world: World, clause: string, still: () => string | undefined): Promise<void> {
   await rest(world)
-  world.check()
+  await world.check()
   for (let passed = 0; still() !== undefined; passed += SLICE_S) {
     if (passed > PATIENCE_S) world.oracle.break(clause, `stuck: ${still()}`)
-    world.check()
+    await world.check()
     await world.pass(SLICE_S)
     await rest(world)
-    world.check()
+    await world.check()
   }
 }
 
@@ -52,18 +52,18 @@ export async function calm(world: World): Promise<void> {
   world.heal()
   await until(world, 'R5', () => moving(world))
   await world.payments.agree()
-  world.check()
+  await world.check()
   for (const name of NAMES) {
     for (const id of world.channelIds(name)) world.hosts[name].node?.closeChannel(id).catch(() => undefined)
   }
   await until(world, 'C10', () => open(world))
   await totals(world)
-  world.check()
+  await world.check()
 }
 
 function open(world: World): string | undefined {
   for (const name of NAMES) {
-    if (world.oracle.dishonest.has(name)) continue
+    if (world.oracle.lapses.dishonest.has(name)) continue
     for (const { text, state } of world.hosts[name].channels()) {
       if (state.phase !== 'closed' && state.phase !== 'funding') return `${name}: ${text} is ${state.phase}`
     }
@@ -74,16 +74,18 @@ function open(world: World): string | undefined {
 /** R3, R5: every honest side has what its own books say, to the unit: nobody gains or loses but by a payment or a fee. */
 async function totals(world: World): Promise<void> {
   const { oracle, payments } = world
-  for (const book of oracle.funded()) {
-    const honest = book.owners.every((owner) => !oracle.dishonest.has(owner))
+  const { books, lapses, verdicts } = oracle
+  for (const book of books.funded()) {
+    const honest = book.owners.every((owner) => !lapses.dishonest.has(owner))
     if (honest && book.paid === undefined) oracle.break('C10', `${idText(book.id)} was not paid out`)
   }
   for (const name of NAMES) {
-    if (oracle.dishonest.has(name) || oracle.restored.has(name)) continue
-    const expected = oracle.deposited(name) + (await payments.gains(name))
-    const has = oracle.wealth(name)
-    const wronged = oracle.dishonest.size + oracle.restored.size > 0 // a punished peer leaves more
-    if (has < expected || (has > expected && !wronged)) {
+    if (lapses.dishonest.has(name)) continue
+    // What its books said is gone with its disk; what each channel owed it, court.ts has checked.
+    if (verdicts.excused(lapses.restored.has(name), 'totals: books were put back')) continue
+    const expected = books.deposited(name) + (await payments.gains(name))
+    const has = books.wealth(name)
+    if (has < expected || (has > expected && !payments.wasLeftMore(name))) {
       oracle.break('R3', `${name} has ${has}, its books say ${expected}`)
     }
   }

@@ -5,7 +5,7 @@ import type { Random, Trace } from './random.js'
 
 /** An answer of the outside that is ready: a sync, a job, a call to the ledger, a turn of an event loop. */
 export interface Pending {
-  readonly kind: 'turn' | 'sync' | 'job' | 'chain' | 'block' | 'link'
+  readonly kind: 'turn' | 'sync' | 'job' | 'chain' | 'block' | 'link' | 'tower'
   /** Whose it is: it dies with that life. */
   readonly life: Life | undefined
   run(): void

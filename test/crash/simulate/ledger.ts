@@ -32,6 +32,9 @@ interface Listener {
   waking: (() => void)[]
 }
 
+/** After a lost answer a sender waits before it asks again. */
+const LOST_BLOCKS = 4
+
 type Head = LedgerTime & { readonly cursor: number }
 
 export interface LedgerImage {
@@ -57,6 +60,9 @@ export class SimulatedLedger {
   refusals = 0
   /** An accepted transaction, at once: before anybody hears of it. */
   onAccepted: (event: LedgerEvent) => void = () => undefined
+  /** A block is final; likewise. */
+  onBlock: (at: LedgerTime) => void = () => undefined
+  #troubledUntil = 0
 
   constructor(
     readonly genesis: Genesis,
@@ -89,6 +95,15 @@ export class SimulatedLedger {
     return this.#waiting.size + (this.#tentative?.length ?? 0)
   }
 
+  /** Transactions come late, or their senders do not hear of them. */
+  get troubled(): boolean {
+    return this.head.height <= this.#troubledUntil
+  }
+
+  #trouble(blocks: number): void {
+    this.#troubledUntil = Math.max(this.#troubledUntil, this.head.height + blocks)
+  }
+
   // ---- blocks
 
   /** Puts what waits into a block, which becomes final when its event runs. */
@@ -110,6 +125,7 @@ export class SimulatedLedger {
   reorganise(): boolean {
     const block = this.#tentative
     if (block === undefined || block.length === 0) return false
+    this.#trouble(2)
     this.#tentative = []
     for (const entry of block) {
       if (this.random.oneIn(2)) this.#waiting.set(entry.id, entry)
@@ -121,7 +137,9 @@ export class SimulatedLedger {
   /** The next block leaves out one transaction, for some blocks. */
   withhold(blocks: number): void {
     const entry = this.random.pick([...this.#waiting.values()])
-    if (entry !== undefined) entry.withheld = blocks
+    if (entry === undefined) return
+    entry.withheld = blocks
+    this.#trouble(blocks + 2)
   }
 
   #finalise(): void {
@@ -149,6 +167,7 @@ export class SimulatedLedger {
       this.#tell(entry, receipt)
     }
     this.#heads.push({ ...at, cursor: last })
+    this.onBlock(at)
     for (const listener of this.#listeners.values()) this.#announce(listener)
   }
 
@@ -230,7 +249,10 @@ export class SimulatedLedger {
         this.schedule.add({ kind: 'chain', life, run })
       }
       const lost = this.lost > 0
-      if (lost) this.lost -= 1
+      if (lost) {
+        this.lost -= 1
+        this.#trouble(LOST_BLOCKS)
+      }
       const arrive = (): void => {
         if (!lost || this.random.oneIn(2)) this.#enter(bytes, lost ? () => undefined : answer)
         if (lost) answer(new MeridianError('unavailable', 'lost'))

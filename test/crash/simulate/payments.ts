@@ -17,6 +17,8 @@ interface Payment {
   accepted: boolean
   /** Refused before it began. */
   refused: boolean
+  /** A node on its way lost its books meanwhile: it may never know what became of a lock (C12). */
+  voided: boolean
   readonly lives: readonly (Life | undefined)[]
   status: 'pending' | 'succeeded' | 'failed'
   fee: bigint
@@ -25,6 +27,7 @@ interface Payment {
 }
 
 const EXPIRES_S = 10_000
+const FEE_MAX = 1_000n as Amount
 
 export class PaymentBook {
   readonly all: Payment[] = []
@@ -37,9 +40,16 @@ export class PaymentBook {
     return this.#open.length
   }
 
-  /** Those that must still end: who has lost data may never know what became of a lock (C12). */
+  /** Those that must still end. */
   get owed(): number {
-    return this.#open.filter(({ from }) => !this.world.oracle.restored.has(from)).length
+    return this.#open.filter(({ voided }) => !voided).length
+  }
+
+  /** This node's disk was put back: of what runs over it nobody is sure any more. What begins from now on counts in full. */
+  voidAll(name: Name): void {
+    for (const payment of this.all) {
+      if (name === 'hub' || payment.from === name || payment.to === name) payment.voided = true
+    }
   }
 
   /** Invoice at the payee, payment at the payer; a crash of either on the way leaves it at that. */
@@ -49,14 +59,21 @@ export class PaymentBook {
     if (payer === undefined || payee === undefined || !hosts[from].up || !hosts[to].up) return
     const key = `pay ${this.#count++}`
     const lives = [hosts[from].life, hosts[to].life]
-    const begun = { accepted: false, refused: false, status: 'pending' as const, fee: 0n, seen: undefined }
+    const begun = {
+      accepted: false,
+      refused: false,
+      voided: false,
+      status: 'pending' as const,
+      fee: 0n,
+      seen: undefined,
+    }
     const payment: Payment = { key, from, to, amount, lives, ...begun }
     this.all.push(payment)
     this.#open.push(payment)
     const wish = { amount: amount as Amount, reference: key, expiresIn: EXPIRES_S }
     const run = async (): Promise<void> => {
       const invoice = await payee.issueInvoice(key, wish)
-      const started = invoice.ok ? await payer.pay(key, invoice.value.text, (amount + 1_000n) as Amount) : invoice
+      const started = invoice.ok ? await payer.pay(key, invoice.value.text, FEE_MAX) : invoice
       if (started.ok) payment.accepted = true
       else payment.refused = true
     }
@@ -78,7 +95,7 @@ export class PaymentBook {
       payment.seen = row
       const view = host.node.payment(payment.key)
       if (view === undefined) {
-        const forgotten = payment.accepted && !oracle.restored.has(payment.from)
+        const forgotten = payment.accepted && !payment.voided
         if (forgotten) oracle.break('R5', `${payment.from} has forgotten ${payment.key}`)
         // Its caller's process, or the payee's, ended before it had begun.
         return !payment.accepted && payment.lives.every((life) => life?.alive === true)
@@ -96,8 +113,12 @@ export class PaymentBook {
     const { hosts, oracle } = this.world
     const paidTo = new Map<Name, Set<string>>()
     for (const payment of this.all) {
-      if (payment.refused || oracle.dishonest.has(payment.from) || oracle.dishonest.has(payment.to)) continue
-      if ([payment.from, payment.to, 'hub' as const].some((name) => oracle.restored.has(name))) continue
+      const { verdicts, lapses } = oracle
+      if (payment.refused) continue
+      if (verdicts.excused(payment.voided, 'payment: a disk on its way was put back')) continue
+      // What it published took from it what it was paid, or what it would have paid with (L7).
+      const cheats = lapses.dishonest.has(payment.from) || lapses.dishonest.has(payment.to)
+      if (verdicts.excused(cheats, 'payment: of a cheater')) continue
       const view = hosts[payment.from].node?.payment(payment.key)
       if (view === undefined) {
         if (payment.accepted) oracle.break('R5', `${payment.key} was forgotten`)
@@ -128,6 +149,16 @@ export class PaymentBook {
       if (event.type === 'forward.claimed') total += event.fee
     }
     return total
+  }
+
+  /** L7: a peer that published what it had revoked left all of it; one that lost data may leave what was paid to it. */
+  wasLeftMore(name: Name): boolean {
+    const { books, lapses, verdicts } = this.world.oracle
+    const left = books.funded().some(({ id, owners }) => {
+      const peer = owners.find((owner) => owner !== name)
+      return owners.includes(name) && peer !== undefined && (lapses.dishonest.has(peer) || lapses.lost(peer, id))
+    })
+    return verdicts.excused(left, 'totals: more than its own')
   }
 
   async #log(name: Name): Promise<readonly NumberedEvent[]> {

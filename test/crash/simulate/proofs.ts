@@ -34,6 +34,19 @@ export function keyOfSeed(seed: Uint8Array, bits: number): PrivateKey {
   return known
 }
 
+const DECRYPTED_MAX = 50_000
+const decrypted = new Map<bigint, { readonly key: PrivateKey; readonly value: bigint }>()
+
+/** Nodes start again and again over the same accounts: what was decrypted once in a process is known. */
+function decryptOnce(key: PrivateKey, ciphertext: bigint): bigint {
+  const known = decrypted.get(ciphertext)
+  if (known?.key === key) return known.value
+  const value = decrypt(key, ciphertext)
+  if (decrypted.size >= DECRYPTED_MAX) decrypted.clear()
+  decrypted.set(ciphertext, { key, value })
+  return value
+}
+
 const byModulus = new Map<string, PrivateKey>()
 const tables = new Map<bigint, bigint[]>()
 
@@ -153,10 +166,11 @@ export class Proofs {
       closeKey: () => Promise.resolve(),
       encryptOwn: (key, value, s) => job(() => encryptWith(key.n, value, s)),
       randomizerOwn: (key, s) => job(() => unitOf(key.n, s)),
-      decrypt: (key, ciphertext) => job(() => decrypt(privateKey(key), ciphertext)),
+      decrypt: (key, ciphertext) => job(() => decryptOnce(privateKey(key), ciphertext)),
       rootOfRollover: (key, product, fresh) =>
         job(() => {
-          if (decrypt(privateKey(key), product) !== decrypt(privateKey(key), fresh)) throw new Error('no such root')
+          if (decryptOnce(privateKey(key), product) !== decryptOnce(privateKey(key), fresh))
+            throw new Error('no such root')
           return rootTag(product, fresh, key.n.length)
         }),
       proveKey: (key, account) => job(() => keyTag(key.n, account)),

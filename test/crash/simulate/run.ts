@@ -2,8 +2,8 @@
 import { MeridianError } from '../../../src/base/errors.js'
 import { act } from './actions.js'
 import { calm } from './calm.js'
-import { Violation } from './oracle.js'
 import { instructionAt, stepsOf } from './program.js'
+import { Violation } from './verdicts.js'
 import { type Counts, World } from './world.js'
 
 export interface Outcome {
@@ -40,7 +40,7 @@ export async function run(seed: string, program: Uint8Array, change?: (world: Wo
   } catch (error) {
     violation = error instanceof Violation ? error : (world.oracle.first ?? new Violation('code', describe(error)))
   }
-  for (const host of world.list) host.life?.end()
+  for (const machine of world.machines) machine.life?.end()
   running = undefined
   const { steps, counts, trace, schedule } = world
   return { steps, counts, events: schedule.events, trace: trace.hash, tail: trace.tail, violation }
