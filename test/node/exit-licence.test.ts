@@ -1,6 +1,13 @@
 /** S2's licence as a table: one line per thing that may be missing, and what every line has in common. */
 import t from 'tap'
+import { encodeTerms } from '../../src/channel/terms.js'
 import { EXIT_BARS, type ExitEvidence, type ExitLicence, exitLicence } from '../../src/node/exit-licence.js'
+import { channelRow, liveChannel } from '../../src/node/live-channel.js'
+import { storedChannels } from '../../src/node/stored-channel.js'
+import { emptyJournal } from '../../src/store/journal.js'
+import { memoryStore } from '../../src/store/memory.js'
+import { tableKey } from '../../src/store/tables.js'
+import { openPair, World } from '../channel/world.js'
 
 const WEEK = 604_800
 /** Long up, nothing missing, no tower. */
@@ -63,4 +70,21 @@ t.test('of all evidence only the whole of it licenses', (t) => {
             }
   t.equal(licensed, 4)
   t.end()
+})
+
+t.test('a channel that the ledger has taken and no mark knows is not believed; a newborn one is', async (t) => {
+  const world = new World(openPair())
+  const { context, state } = world.alice
+  const faultIn = async (phase: 'funding' | 'open') => {
+    const store = memoryStore()
+    const channel = liveChannel(context, { ...state, phase }, emptyJournal(context.terms.channel))
+    const terms = { key: tableKey('terms', channel.id), value: encodeTerms(context.terms) }
+    await store.write({ puts: [terms, channelRow(channel)], deletes: [] })
+    const highWater = { check: () => 'unknown' as const, channels: () => [] }
+    for await (const { fault } of storedChannels({ store, highWater })) return fault
+    return undefined
+  }
+  t.equal(state.signed.version, 0)
+  t.equal(await faultIn('funding'), null, 'a crash came between the two syncs of its birth')
+  t.equal(await faultIn('open'), 'mark_lost', 'a database of another moment beside an empty high-water file')
 })
