@@ -1,7 +1,8 @@
 /**
  * Runs compiled tap files in processes of their own, the longest first, and adds up tap's own totals. tap's runner would
  * load its TypeScript compiler into each of them: more than a second of every file's time.
- *   node scripts/test.mjs [file…]   default: dist/test/*\/*.test.js
+ *   node scripts/test.mjs [file…]          default: dist/test/*\/*.test.js
+ *   node scripts/test.mjs --without name   all but this one, `crash/simulate` say
  */
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -65,7 +66,9 @@ function countsOf({ ok, out }) {
   return { pass: count('pass'), skip: count('skip'), fail: ok ? fail : Math.max(fail, 1) }
 }
 
-const files = process.argv.length > 2 ? process.argv.slice(2) : allFiles()
+const [first, name] = process.argv.slice(2)
+const all = () => allFiles().filter((file) => first !== '--without' || nameOf(file) !== name)
+const files = first === undefined || first === '--without' ? all() : process.argv.slice(2)
 const waiting = [...files]
 const sum = { pass: 0, fail: 0, skip: 0 }
 

@@ -7,7 +7,7 @@ import { need } from '../chain-adapter/need.js'
 import { defaultConfig, type NodeConfig } from '../node/config.js'
 import { Node } from '../node/node.js'
 import type { ProofPool } from '../privacy/pool.js'
-import { openDirectory } from '../store/directory.js'
+import { type DataDirectory, openDirectory } from '../store/directory.js'
 import type { PassphraseSource } from '../store/keystore.js'
 import { parsePeerAddress } from '../wire/address.js'
 import { readConfig } from './config.js'
@@ -27,6 +27,8 @@ export interface HostOptions {
   readonly forwarding: boolean
   readonly pool: ProofPool
   readonly out: Output
+  /** Where the caller has opened it already; closed with the node. */
+  readonly directory?: DataDirectory
 }
 
 export interface HostedNode {
@@ -54,7 +56,7 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
   try {
     const log = openNodeLog(dir, config)
     closers.push(() => log.close())
-    const directory = need(await openDirectory(dir, passphrase))
+    const directory = options.directory ?? need(await openDirectory(dir, passphrase))
     closers.push(() => directory.close())
     for (const suspicion of directory.suspicions) out.note(`${dir}: ${suspicion}`)
     const chain = await connected(config.ledger, genesis, out)

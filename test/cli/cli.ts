@@ -2,6 +2,8 @@
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { ROOT } from '../../src/base/root.js'
@@ -59,5 +61,72 @@ export function serve(args: readonly string[], env: Record<string, string> = {})
       child.kill(signal)
       return (await gone)[0]
     },
+  }
+}
+
+export interface Served {
+  readonly process: Running
+  /** What it said until it was ready, that line included. */
+  readonly lines: Record<string, unknown>[]
+}
+
+export interface Founded {
+  readonly url: string
+  readonly id: string
+  /** What `init` of everybody else is given. */
+  readonly genesis: readonly string[]
+}
+
+/** Verbs over the directories of one test, all under one passphrase. */
+export class Shell {
+  readonly #running: Running[] = []
+  readonly env: Record<string, string>
+
+  constructor(private readonly root: string) {
+    const passphrase = this.at('passphrase')
+    writeFileSync(passphrase, 'correct horse\n', { mode: 0o600 })
+    this.env = { MERIDIAN_PASSPHRASE_FILE: passphrase }
+  }
+
+  at = (...parts: string[]): string => join(this.root, ...parts)
+  dir = (name: string): readonly [string, string] => ['--dir', this.at(name)]
+  tried = (...args: string[]): Promise<Ran> => run(args, this.env)
+
+  /** A verb that must succeed; its last line of JSON. */
+  did = async (...args: string[]): Promise<Record<string, unknown>> => {
+    const { code, out, err } = await this.tried(...args, '--json')
+    if (code !== 0) throw new Error(`${args.join(' ')}: exit ${code}\n${out}${err}`)
+    return JSON.parse(out.trim().split('\n').at(-1)!) as Record<string, unknown>
+  }
+
+  /** Starts a server and waits until it says that it is ready. */
+  started = async (...args: string[]): Promise<Served> => {
+    const process = serve([...args, '--json'], this.env)
+    this.#running.push(process)
+    const lines: Record<string, unknown>[] = []
+    for (;;) {
+      const line = await process.next()
+      if (line === undefined) throw new Error(`${args.join(' ')} ended before it was ready`)
+      lines.push(JSON.parse(line) as Record<string, unknown>)
+      if (lines.at(-1)!['ready'] !== undefined) return { process, lines }
+    }
+  }
+
+  /** Issuer and regulator, a test ledger in `ledger`, served. */
+  found = async (...more: string[]): Promise<Founded> => {
+    const founder = (role: string) =>
+      this.did('init', ...this.dir(role), '--role', role, '--key-bits', '1024', '--test')
+    await Promise.all(['issuer', 'regulator'].map(founder))
+    const keys = ['issuer', 'regulator'].flatMap((role) => [`--${role}`, this.at(role, 'public.json')])
+    const made = await this.did('genesis', ...this.dir('ledger'), ...keys, '--test', '--window-min', '10', ...more)
+    const { lines } = await this.started('ledger', ...this.dir('ledger'), '--port', '0', '--block-ms', '20')
+    const url = lines[0]!['ready'] as string
+    const genesis = ['--genesis', this.at('ledger', 'genesis.cbor'), '--ledger', url]
+    return { url, id: made['ledger'] as string, genesis }
+  }
+
+  /** Whatever still runs. */
+  end = async (): Promise<void> => {
+    await Promise.all(this.#running.map((process) => process.stop('SIGKILL')))
   }
 }

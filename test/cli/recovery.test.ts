@@ -1,42 +1,18 @@
 /** `backup` and `doctor` as processes, on a node that stands still and on one that runs. */
 import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { utf8 } from '../../src/base/bytes.js'
 import { sha256 } from '../../src/base/digest.js'
 import type { ChannelId } from '../../src/base/ids.js'
+import { keptPeers } from '../../src/node/kept-peers.js'
 import { openDirectory } from '../../src/store/directory.js'
 import { must } from '../wire/people.js'
-import { type Ran, type Running, run, serve } from './cli.js'
+import { Shell } from './cli.js'
 
-const root = t.testdir()
-const at = (...parts: string[]): string => join(root, ...parts)
-writeFileSync(at('passphrase'), 'correct horse\n', { mode: 0o600 })
+const shell = new Shell(t.testdir())
+t.teardown(shell.end)
+const { at, dir, did, tried, started } = shell
 writeFileSync(at('wrong'), 'wrong horse\n', { mode: 0o600 })
-const env = { MERIDIAN_PASSPHRASE_FILE: at('passphrase') }
-
-const running: Running[] = []
-t.teardown(() => Promise.all(running.map((process) => process.stop('SIGKILL'))))
-
-const tried = (...args: string[]): Promise<Ran> => run(args, env)
-async function did(...args: string[]): Promise<Record<string, unknown>> {
-  const { code, out, err } = await tried(...args, '--json')
-  if (code !== 0) throw new Error(`${args.join(' ')}: exit ${code}\n${out}${err}`)
-  return JSON.parse(out.trim().split('\n').at(-1)!) as Record<string, unknown>
-}
-
-/** A server's lines until the one that says ready. */
-async function started(...args: string[]) {
-  const process = serve([...args, '--json'], env)
-  running.push(process)
-  const lines: Record<string, unknown>[] = []
-  for (;;) {
-    const line = await process.next()
-    if (line === undefined) throw new Error(`${args.join(' ')} ended before it was ready`)
-    lines.push(JSON.parse(line) as Record<string, unknown>)
-    if (lines.at(-1)!['ready'] !== undefined) return { process, lines }
-  }
-}
 
 interface Line {
   readonly check: string
@@ -60,16 +36,10 @@ async function doctor(
 }
 
 let ledgerUrl = ''
-const dir = (name: string): readonly [string, string] => ['--dir', at(name)]
 
 t.test('a ledger, a hub, a hospital', async () => {
-  const founder = (role: string) => did('init', ...dir(role), '--role', role, '--key-bits', '1024', '--test')
-  await Promise.all(['issuer', 'regulator'].map(founder))
-  const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json')]
-  await did('genesis', ...dir('ledger'), ...keys, '--test', '--window-min', '10')
-  const ledger = await started('ledger', ...dir('ledger'), '--port', '0', '--block-ms', '20')
-  ledgerUrl = ledger.lines[0]!['ready'] as string
-  const genesis = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
+  const { url, genesis } = await shell.found()
+  ledgerUrl = url
   await Promise.all([
     did('init', ...dir('hub'), '--role', 'hub', ...genesis),
     did('init', ...dir('hospital'), '--role', 'participant', ...genesis),
@@ -139,6 +109,24 @@ t.test('a backup of one that runs, and what is restored of it', async (t) => {
   bent[100]! ^= 1
   writeFileSync(at('bent'), bent)
   t.match(await tried('backup', 'restore', '--from', at('bent'), ...dir('new')), { code: 3, err: /backup_damaged/ })
+
+  // What docs/recovery.md says of a ledger, a peer and an address that have moved meanwhile.
+  const [named] = address.split('@')
+  const elsewhere = [
+    '--ledger',
+    'http://127.0.0.1:9',
+    '--listen',
+    '127.0.0.1:7001',
+    '--peer',
+    `${named}@ws://127.0.0.1:9`,
+  ]
+  t.match(await did(...restore, ...dir('moved'), ...elsewhere), { account, peers: 1, peers_without_address: 0 })
+  const { ledger, listen } = JSON.parse(readFileSync(at('moved', 'config.json'), 'utf8')) as Record<string, unknown>
+  t.same([ledger, listen], ['http://127.0.0.1:9', '127.0.0.1:7001'])
+  const moved = must(await openDirectory(at('moved'), at('passphrase')))
+  const [peer] = await keptPeers(moved.store)
+  await moved.close()
+  t.equal(peer?.url, 'ws://127.0.0.1:9')
 
   const restored = await did(...restore, ...dir('new'))
   t.match(restored, { account, peers: 1, peers_without_address: 0, restored: true })

@@ -1,45 +1,16 @@
 /** The verbs by hand, each a process of its own: from an empty directory to a paid and settled claim, and an audit. */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
-import { type Ran, type Running, run, serve } from './cli.js'
+import { type Running, run, Shell } from './cli.js'
 
-const root = t.testdir()
-const at = (...parts: string[]): string => join(root, ...parts)
-writeFileSync(at('passphrase'), 'correct horse\n')
-const env = { MERIDIAN_PASSPHRASE_FILE: at('passphrase') }
-
-const running: Running[] = []
-t.teardown(() => Promise.all(running.map((process) => process.stop('SIGKILL'))))
-
-/** A verb that must succeed; its last line of JSON. */
-async function did(...args: string[]): Promise<Record<string, unknown>> {
-  const { code, out, err } = await run([...args, '--json'], env)
-  if (code !== 0) throw new Error(`${args.join(' ')}: exit ${code}\n${out}${err}`)
-  return JSON.parse(out.trim().split('\n').at(-1)!) as Record<string, unknown>
-}
-const tried = (...args: string[]): Promise<Ran> => run(args, env)
-
-/** Starts a server; its lines until the one that says ready. */
-async function started(
-  ...args: string[]
-): Promise<{ readonly process: Running; readonly lines: Record<string, unknown>[] }> {
-  const process = serve([...args, '--json'], env)
-  running.push(process)
-  const lines: Record<string, unknown>[] = []
-  for (;;) {
-    const line = await process.next()
-    if (line === undefined) throw new Error(`${args.join(' ')} ended before it was ready`)
-    lines.push(JSON.parse(line) as Record<string, unknown>)
-    if (lines.at(-1)!['ready'] !== undefined) return { process, lines }
-  }
-}
-
-const dir = (name: string): readonly [string, string] => ['--dir', at(name)]
+const shell = new Shell(t.testdir())
+t.teardown(shell.end)
+const { at, dir, did, tried, started } = shell
 const accounts = new Map<string, string>()
 const addresses = new Map<string, string>()
 let ledgerUrl = ''
 let payerProcess: Running
+let hubProcess: Running
 let ledgerId = ''
 
 t.test('genesis, ledger, nodes', async (t) => {
@@ -47,34 +18,50 @@ t.test('genesis, ledger, nodes', async (t) => {
     const made = await did('init', ...dir(name), '--role', role, ...more)
     accounts.set(name, made['account'] as string)
   }
-  await Promise.all(['issuer', 'regulator'].map((role) => init(role, role, '--key-bits', '1024', '--test')))
-  const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json')]
-  const genesis = await did('genesis', ...dir('ledger'), ...keys, '--test', '--window-min', '10')
-  ledgerId = genesis['ledger'] as string
-  const ledger = await started('ledger', ...dir('ledger'), '--port', '0', '--block-ms', '20')
-  ledgerUrl = ledger.lines[0]!['ready'] as string
-  const genesisFile = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
+  const { url, id, genesis } = await shell.found()
+  ledgerUrl = url
   await Promise.all([
-    init('hub', 'hub', ...genesisFile),
-    init('hospital', 'participant', ...genesisFile),
-    init('payer', 'participant', ...genesisFile),
+    init('hub', 'hub', ...genesis),
+    init('branch', 'hub', ...genesis),
+    init('hospital', 'participant', ...genesis),
+    init('payer', 'participant', ...genesis),
   ])
+  ledgerId = id
   const stopped = await tried('account', 'show', ...dir('payer'))
   t.equal(stopped.code, 4)
   t.match(stopped.err, /meridian start --dir/)
 
   const [both, hub] = await Promise.all([
     started('start', ...dir('hospital'), ...dir('payer')),
-    started('hub', ...dir('hub'), '--inbound-max', '5000.00', '--fee-base', '0.01', '--fee-ppm', '100'),
-    started('start', ...dir('issuer'), ...genesisFile),
+    started(
+      'hub',
+      ...dir('hub'),
+      ...dir('branch'),
+      '--inbound-max',
+      '5000.00',
+      '--fee-base',
+      '0.01',
+      '--fee-ppm',
+      '100',
+    ),
+    started('start', ...dir('issuer'), ...genesis),
   ])
   payerProcess = both.process
+  hubProcess = hub.process
   t.equal(both.lines.length, 3, 'two nodes in one process, and READY')
   for (const line of [...both.lines, ...hub.lines]) {
     if (typeof line['account'] === 'string') addresses.set(line['account'], line['address'] as string)
   }
   t.equal(statSync(at('hub', 'api.json')).mode & 0o777, 0o600)
-  t.match(hub.lines[0], { forwarding: true, channels: 0 })
+  const forwards = { forwarding: true, channels: 0 }
+  t.match(hub.lines, [
+    { ...forwards, account: accounts.get('hub') },
+    { ...forwards, account: accounts.get('branch') },
+    {},
+  ])
+  t.equal((await tried('channel', 'list', ...dir('branch'))).code, 0, 'each directory has its own API')
+  const shared = await tried('hub', ...dir('hub'), ...dir('branch'), '--announce', 'ws://hub.example:1')
+  t.same([shared.code, /are for one node/.test(shared.err)], [2, true])
   const twice = await tried('start', ...dir('hub'))
   t.equal(twice.code, 3)
   t.match(twice.err, /store_locked/)
@@ -163,6 +150,26 @@ t.test('a claim is invoiced, paid through the hub once, and proven', async (t) =
   t.match(failed.err, /Nothing was paid/)
 })
 
+t.test('a second signal ends the process at once, and nothing that was answered is lost', async (t) => {
+  const create = ['invoice', 'create', '--reference', 'claim 8', ...dir('hospital'), '--amount']
+  const invoice = (await did(...create, '3.00'))['invoice'] as string
+  const pay = ['pay', invoice, '--receipt', at('second.json'), ...dir('payer')]
+  t.match(await did(...pay), { status: 'succeeded' })
+  hubProcess.child.kill('SIGSTOP') // the drain waits for a peer that does not answer
+  const { child } = payerProcess
+  const stopping = new Promise((resolve) => {
+    child.stderr.on('data', (text: Buffer) => text.includes('a second signal ends at once') && resolve(undefined))
+  })
+  child.kill('SIGINT')
+  await stopping
+  t.equal(await payerProcess.stop('SIGTERM'), null, 'ended by the signal')
+  hubProcess.child.kill('SIGCONT')
+  payerProcess = (await started('start', ...dir('hospital'), ...dir('payer'))).process
+  t.match(await did(...pay), { status: 'succeeded' }, 'the same payment')
+  const { balance_minor } = await did('channel', 'list', ...dir('payer'))
+  t.equal(balance_minor, String(5_000_000 - 124_136 - 302), 'once')
+})
+
 t.test('channels close, balances settle, the regulator agrees', async (t) => {
   const [line] = (await tried('channel', 'list', '--json', ...dir('payer'))).out.trim().split('\n')
   const { channel } = JSON.parse(line!) as { readonly channel: string }
@@ -171,7 +178,7 @@ t.test('channels close, balances settle, the regulator agrees', async (t) => {
     const { channel } = JSON.parse(mine) as { readonly channel: string }
     await did('channel', 'close', channel, ...dir('hospital'))
   }
-  t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4875864' })
+  t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4875562' })
   const audit = ['audit', ...dir('regulator'), '--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
   const verdict = await did(...audit)
   t.match(verdict, { verdict: 'CONSISTENT', minted_minor: '12000000', locked_minor: '0', redeemed_minor: '50' })
@@ -184,8 +191,11 @@ t.test('a stop leaves no lock and no token; what was paid is known to the next s
     const log = readFileSync(at(name, 'node.log'), 'utf8')
     t.ok(log.length > 0 && !/124122|1241\.22|correct horse/.test(log))
   }
-  const again = await started('start', ...dir('payer'))
-  t.match(again.lines[0], { account: accounts.get('payer'), channels: 0 })
+  const nonsense = await tried('start', ...dir('payer'), '--announce', 'http://payer.example')
+  t.same([nonsense.code, /announce/.test(nonsense.err)], [2, true], nonsense.err)
+  const again = await started('start', ...dir('payer'), '--announce', 'ws://payer.example:9735')
+  const address = `${accounts.get('payer')}@ws://payer.example:9735`
+  t.match(again.lines[0], { account: accounts.get('payer'), channels: 0, address })
   t.equal(await again.process.stop('SIGINT'), 0)
   t.same(
     readdirSync(at('payer')).filter((name) => /tmp|api/.test(name)),

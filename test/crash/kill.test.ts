@@ -10,7 +10,8 @@ const dir = t.testdir()
 for (const [name, target] of Object.entries(SHORT) as [keyof typeof SHORT, number][]) {
   const skip = (name === 'kill' ? undefined : noShim()) ?? false
   t.test(`${name}: nothing acknowledged is lost or doubled, to the unit`, { skip }, async (t) => {
-    const { broken, ends, succeeded } = await runLoop({ name, target, seed: 5, dir, tell: (line) => t.comment(line) })
+    const tell = (line: string): void => t.comment(line)
+    const { broken, ends, succeeded } = await runLoop({ name, target, seed: 5, dir, state: undefined, tell })
     t.equal(broken, undefined)
     t.ok(ends >= target)
     t.ok(succeeded > 0)

@@ -1,81 +1,103 @@
 /**
  * `npm run mutants`: the clean tree is green, and every seeded fault of this folder compiles and is caught by the test that
- * it names. Works in a copy; the checkout stays as it is. `-- name…` runs some of them.
+ * it names: an assertion fails, a time that ran out is none. Works in a copy; the checkout stays as it is.
+ *   --only NAME    this fault, or several of them; nothing is said of their number then
+ *   --state FILE   goes on where an earlier run stopped: what was caught on this very tree is not judged again
+ *   --alone        the rest of the tests over the faults that only the simulation is said to notice: none may fail
  */
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { ROOT } from '../../src/base/root.js'
-import { Compiler } from './compiler.js'
 import { type Mutant, readMutant } from './patch.js'
+import { OUT_OF_TIME } from './verdict.js'
+import { treeDigest, Workshop } from './workshop.js'
 
 const HERE = fileURLToPath(new URL('test/mutants/', ROOT))
-const PARTS = ['bin', 'data', 'scripts', 'src', 'test', 'bench', 'dist', 'package.json', 'tsconfig.json']
-/** A fault may make its test wait for ever: that is noticed as well. */
-const TEST_MS = 600_000
-/** tap's own limit for a file is 30 s, which a busy machine may need for a sound tree. */
-const TAP_S = '300'
 /** Issue B: so many faults at the least, and of them so many that the simulation alone notices. */
 const MUTANTS_MIN = 40
 const SIMULATED_MIN = 3
+/** Everything but the simulation itself. */
+const OTHER_TESTS = ['scripts/test.mjs', '--without', 'crash/simulate']
+const OTHERS_MS = 7_200_000
 
-interface Ran {
-  readonly code: number | null
-  readonly out: string
+interface Verdict {
+  readonly caught: boolean
+  /** What the test said, or why it does not count. */
+  readonly said: string
 }
 
-function run(cwd: string, command: string, args: readonly string[]): Ran {
-  const { status, stdout, stderr } = spawnSync(command, args, {
-    cwd,
-    encoding: 'utf8',
-    env: { ...process.env, TAP_TIMEOUT: TAP_S },
-    timeout: TEST_MS,
-    maxBuffer: 256 << 20,
-  })
-  return { code: status, out: `${stdout}${stderr}` }
+/** What was seen on one tree: commands that are green without any fault; what was caught, by the digest of its patch. */
+interface Progress {
+  readonly tree: string
+  readonly green: string[]
+  readonly verdicts: Record<string, Verdict>
 }
 
-const apply = (cwd: string, { name }: Mutant, ...flags: string[]): Ran =>
-  run(cwd, 'git', ['apply', '--recount', ...flags, join(HERE, `${name}.patch`)])
+class State {
+  readonly #progress: Progress
 
-function copyTree(): string {
-  const copy = mkdtempSync(join(tmpdir(), 'meridian-mutants-'))
-  for (const part of PARTS) cpSync(fileURLToPath(new URL(part, ROOT)), join(copy, part), { recursive: true })
-  symlinkSync(fileURLToPath(new URL('node_modules', ROOT)), join(copy, 'node_modules'))
-  return copy
+  constructor(private readonly file: string | undefined) {
+    const fresh: Progress = { tree: treeDigest(), green: [], verdicts: {} }
+    const stored = file !== undefined && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Progress) : fresh
+    this.#progress = stored.tree === fresh.tree ? stored : fresh
+  }
+
+  isGreen = (command: string): boolean => this.#progress.green.includes(command)
+  verdict = ({ patch }: Mutant): Verdict | undefined => this.#progress.verdicts[digestOf(patch)]
+
+  green(command: string): void {
+    this.#progress.green.push(command)
+    this.#save()
+  }
+
+  caught({ patch }: Mutant, verdict: Verdict): void {
+    this.#progress.verdicts[digestOf(patch)] = verdict
+    this.#save()
+  }
+
+  #save(): void {
+    if (this.file === undefined) return
+    writeFileSync(`${this.file}.new`, JSON.stringify(this.#progress))
+    renameSync(`${this.file}.new`, this.file)
+  }
 }
 
-/** @returns what is wrong with the mutant, or undefined: it was caught. */
-function judge(copy: string, compiler: Compiler, mutant: Mutant): string | undefined {
-  const applied = apply(copy, mutant)
-  if (applied.code !== 0) return `does not apply: ${applied.out.trim()}`
-  const verdict = verdictOn(copy, compiler, mutant)
-  const back = apply(copy, mutant, '--reverse')
-  if (back.code !== 0) throw new Error(`${mutant.name} cannot be taken back: ${back.out}`)
-  return verdict
-}
-
-function verdictOn(copy: string, compiler: Compiler, { caughtBy }: Mutant): string | undefined {
-  const complaint = compiler.compile()
-  if (complaint !== undefined) return `does not compile: ${complaint}`
-  return run(copy, process.execPath, caughtBy).code === 0 ? 'SURVIVED' : undefined
-}
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 function read(): Mutant[] {
   const files = readdirSync(HERE).filter((file) => file.endsWith('.patch'))
   return files.map((file) => readMutant(file.slice(0, -'.patch'.length), readFileSync(join(HERE, file), 'utf8')))
 }
 
-/** What the clean tree does not do: none of its tests could notice anything then. */
-function cleanFaults(copy: string, compiler: Compiler, mutants: readonly Mutant[]): string[] {
-  const complaint = compiler.compile()
+async function judge(shop: Workshop, mutant: Mutant): Promise<Verdict> {
+  const made = await shop.with(mutant, () => shop.run(mutant.caughtBy))
+  if ('wrong' in made) return { caught: false, said: made.wrong }
+  const { said, green } = made.done
+  if (said === undefined) return { caught: false, said: green ? 'SURVIVED' : 'its test ended without an assertion' }
+  return said === OUT_OF_TIME ? { caught: false, said: 'its test only ran out of time' } : { caught: true, said }
+}
+
+/** The other tests, over a fault that only the simulation is said to notice. */
+async function judgeAlone(shop: Workshop, mutant: Mutant): Promise<Verdict> {
+  const made = await shop.with(mutant, () => shop.run(OTHER_TESTS, OTHERS_MS))
+  if ('wrong' in made) return { caught: false, said: made.wrong }
+  return { caught: made.done.green, said: made.done.said ?? 'no other test notices' }
+}
+
+/** Without its fault a test must be green, else it notices nothing. */
+async function cleanFaults(shop: Workshop, state: State, mutants: readonly Mutant[]): Promise<string[]> {
+  const complaint = shop.compile()
   if (complaint !== undefined) return [`the clean tree does not compile: ${complaint}`]
   const red: string[] = []
   for (const command of new Set(mutants.map(({ caughtBy }) => caughtBy.join(' ')))) {
-    if (run(copy, process.execPath, command.split(' ')).code !== 0) red.push(`the clean tree fails ${command}`)
-    else console.log(`green     ${command}`)
+    if (state.isGreen(command)) continue
+    const { said, green } = await shop.run(command.split(' '))
+    console.log(`${green ? 'green ' : 'RED   '} ${command}`)
+    if (green) state.green(command)
+    else red.push(`the clean tree fails ${command}: ${said ?? 'no assertion'}`)
   }
   return red
 }
@@ -86,28 +108,38 @@ function tooFew(mutants: readonly Mutant[]): string[] {
   return enough ? [] : [`${mutants.length} mutants, ${simulated} by the simulation alone: too few`]
 }
 
-function main(wanted: readonly string[]): number {
-  const all = read()
-  const mutants = all.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
-  const copy = copyTree()
-  const compiler = new Compiler(copy)
-  const faults = tooFew(all)
-  let caught = 0
-  try {
-    const clean = cleanFaults(copy, compiler, mutants)
-    faults.push(...clean)
-    for (const mutant of clean.length === 0 ? mutants : []) {
-      const wrong = judge(copy, compiler, mutant)
-      console.log(`${(wrong ?? 'caught').slice(0, 200).padEnd(9)} ${mutant.name} (${mutant.clause}): ${mutant.fault}`)
-      if (wrong === undefined) caught += 1
-      else faults.push(`${mutant.name}: ${wrong}`)
-    }
-  } finally {
-    rmSync(copy, { recursive: true, force: true })
-  }
-  for (const fault of faults) console.log(fault)
-  console.log(`${mutants.length} mutants, ${caught} caught`)
-  return faults.length === 0 && mutants.length > 0 ? 0 : 1
+function print({ name, clause, fault }: Mutant, { caught, said }: Verdict): void {
+  console.log(`${caught ? 'caught' : 'NOT   '} ${name} (${clause}): ${fault} -- ${said.slice(0, 160)}`)
 }
 
-process.exitCode = main(process.argv.slice(2))
+async function main(args: readonly string[]): Promise<number> {
+  const options = { only: { type: 'string', multiple: true }, state: { type: 'string' } } as const
+  const { values } = parseArgs({ args: [...args], options: { ...options, alone: { type: 'boolean' } } })
+  const { only, alone } = values
+  const all = read()
+  const unknown = (only ?? []).filter((name) => !all.some((mutant) => mutant.name === name))
+  if (unknown.length > 0) throw new Error(`no such mutant: ${unknown.join(', ')}`)
+  const chosen = all.filter(
+    ({ name, bySimulationAlone }) => (only?.includes(name) ?? true) && (!alone || bySimulationAlone),
+  )
+  const state = new State(alone ? undefined : values.state)
+  const shop = new Workshop()
+  const faults = only === undefined ? tooFew(all) : []
+  const red = await cleanFaults(shop, state, alone ? [] : chosen)
+  let caught = 0
+  for (const mutant of red.length === 0 ? chosen : []) {
+    const verdict = state.verdict(mutant) ?? (await (alone ? judgeAlone : judge)(shop, mutant))
+    print(mutant, verdict)
+    if (verdict.caught) {
+      caught += 1
+      if (!alone) state.caught(mutant, verdict)
+    } else faults.push(`${mutant.name}: ${verdict.said}`)
+  }
+  faults.push(...red)
+  for (const fault of faults) console.log(fault)
+  console.log(`${chosen.length} mutants, ${caught} caught, ${chosen.length - caught} not`)
+  return faults.length === 0 && chosen.length > 0 ? 0 : 1
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+process.exitCode = await main(process.argv.slice(2))

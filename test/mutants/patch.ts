@@ -9,6 +9,7 @@ export interface Mutant {
   readonly caughtBy: readonly string[]
   /** `only: simulation` in the head: no other test of the project notices. */
   readonly bySimulationAlone: boolean
+  readonly patch: string
 }
 
 const HEAD = /^(clause|fault|caught-by|only): (.+)$/
@@ -37,5 +38,9 @@ export function readMutant(name: string, patch: string): Mutant {
   if (only !== undefined && !(only === 'simulation' && simulated)) {
     throw new Error(`${name}: "only: simulation" stands where the simulation is what notices, and nothing else`)
   }
-  return { name, clause, fault, caughtBy: command.split(' '), bySimulationAlone: only !== undefined }
+  return { name, clause, fault, caughtBy: command.split(' '), bySimulationAlone: only !== undefined, patch }
 }
+
+/** Relative to the package. */
+export const changedFiles = (patch: string): string[] =>
+  [...patch.matchAll(/^\+\+\+ b\/(.+)$/gm)].map(([, file]) => file!)

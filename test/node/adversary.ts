@@ -104,11 +104,6 @@ export function exitOf({ effects }: Puppet): TransactionOf<'exit'> {
   throw new Error('no exit was submitted')
 }
 
-export async function total({ node }: Villager): Promise<bigint> {
-  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-  return available + pendingOpen + pendingFrozen
-}
-
 /** Entries of the node's log about a channel. */
 export async function about({ node }: Villager, channel: ChannelId): Promise<NumberedEvent[]> {
   const name = Buffer.from(channel).toString('hex')

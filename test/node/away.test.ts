@@ -8,8 +8,8 @@ import { parseInvoice } from '../../src/router/invoice.js'
 import { sessionKeyFrom } from '../../src/router/onion/crypto.js'
 import { type Route, routeOffer } from '../../src/router/route.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { about, byHand, cutPower, isClosed, LeapingTimers, total, types, unanswered } from './adversary.js'
-import { cents, until, Village } from './village.js'
+import { about, byHand, cutPower, isClosed, LeapingTimers, types, unanswered } from './adversary.js'
+import { cents, total, until, Village } from './village.js'
 
 const ABSENT = 1_000
 const WINDOW = 600

@@ -6,8 +6,8 @@ import t from 'tap'
 import type { Digest } from '../../src/base/bytes.js'
 import type { ChannelId } from '../../src/base/ids.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { about, byHand, exitFrom, exitOf, isClosed, LeapingTimers, post, total, types } from './adversary.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { about, byHand, exitFrom, exitOf, isClosed, LeapingTimers, post, types } from './adversary.js'
+import { cents, total, until, Village, type Villager } from './village.js'
 
 const ABSENT = 1_000
 const STALL = 100

@@ -30,7 +30,7 @@ function scene(confirmed = true) {
     absent: ABSENT,
     stall: STALL,
     ledgerAgeMax: SILENT,
-    view: () => ({ height: 1, time: 1 }),
+    view: () => ({ height: 1, time: now }),
     towerConfirmed: () => confirmed,
   }
   const exits = new Exits(parts as unknown as ExitsParts)
@@ -78,6 +78,17 @@ t.test('nothing at stake, no exit: it would cost and bring nothing', (t) => {
   set({ phase: 'broken' })
   pass(1)
   t.same(reasons, ['broken'], 'a breach ends a channel whatever it holds')
+  t.end()
+})
+
+t.test('C10: locks alone force nothing, however long they are dead or could be won', (t) => {
+  const { channel, reasons, pass, set } = scene()
+  const { current } = channel.state
+  const lock = { from: 0, id: 1, amount: 40n, expiry: 6_000, point: new Uint8Array(33), commitment: new Uint8Array(33) }
+  const locks = [lock, { ...lock, from: 1, id: 2 }] as unknown as typeof current.content.locks
+  set({ link: 'live', waiting: null, current: { ...current, content: { ...current.content, locks } } })
+  pass(20 * ABSENT)
+  t.same(reasons, [])
   t.end()
 })
 

@@ -108,6 +108,11 @@ export class FaultLine {
     }
   }
 
+  /** Ends of live connections: two of each, where both ends are in this process. */
+  get connections(): number {
+    return this.#sessions.size
+  }
+
   /** The next message of this type to this receiver. */
   arm(type: number, to: AccountId, kind: Kind): Fault {
     const fault = new Fault(type, to, kind)
@@ -122,6 +127,11 @@ export class FaultLine {
   /** Ends every connection, at both ends. */
   cut(): void {
     for (const session of this.#sessions) session.destroy('connection_closed')
+  }
+
+  /** Ends this account's connections, seen from the other end. */
+  cutFrom(account: AccountId): void {
+    for (const session of this.#sessions) if (equalBytes(session.peer, account)) session.destroy('connection_closed')
   }
 
   /** In the name of whoever is connected with this receiver. */

@@ -11,7 +11,7 @@ import { forwardingPolicy, nodeCodec } from '../../src/node/messages.js'
 import { systemTimers } from '../../src/wire/environment.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { type Fault, FaultLine, KINDS, type Kind } from './fault-line.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, total, until, Village, type Villager } from './village.js'
 
 const { propose, commit, ack, revoke, drop, reestablish, newest, shutdown, closeOffer, closeAccept, recovering } =
   channelMessages
@@ -214,15 +214,10 @@ async function open(): Promise<void> {
   }
 }
 
-async function wealth({ node }: Villager): Promise<bigint> {
-  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-  return available + pendingOpen + pendingFrozen
-}
-
 async function broughtBack(t: Test, name: string): Promise<void> {
   await live(() => both().every((channel) => channel?.phase === 'closed'))
   await pass(1_000) // past the validity of openings that nobody submits
-  t.same([await wealth(alice), await wealth(bob)], [1_000_000n - earned, 1_000_000n + earned], name)
+  t.same([await total(alice), await total(bob)], [1_000_000n - earned, 1_000_000n + earned], name)
 }
 
 t.test('no type is without its case', async (t) => {

@@ -16,7 +16,7 @@ import { must } from '../chain-adapter/fixtures.js'
 import { mutate, type Rng, rngOf } from '../wire/mutate.js'
 import { Puppet } from './puppet.js'
 import { fictions, Stranger, type Subject } from './stranger.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, total, until, Village, type Villager } from './village.js'
 
 const MUTANTS = 2_100
 const SEED = 14
@@ -320,10 +320,6 @@ t.test(`${MUTANTS} lies about her own channels: broken, and nobody else is`, asy
 t.test('at the end everybody has what is theirs, to the unit', async (t) => {
   must(await payer.node.closeChannel(payerChannel))
   must(await hospital.node.closeChannel(hospitalChannel))
-  const total = async ({ node }: Villager) => {
-    const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-    return available + pendingOpen + pendingFrozen
-  }
   const mine = (id: ChannelId): bigint => hub.node.channel(id)!.balance
   const fees = hub.node.status().feesEarned
   const inMallorys = [...led, followed].reduce((sum, id) => sum + mine(id), 0n)

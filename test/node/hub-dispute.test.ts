@@ -4,77 +4,28 @@
  */
 import t, { type Test } from 'tap'
 import type { Digest } from '../../src/base/bytes.js'
-import { curve, type Scalar } from '../../src/base/curve/index.js'
-import type { ChannelId } from '../../src/base/ids.js'
-import { type TransactionOf, transactionDigest } from '../../src/base/transaction.js'
-import { openArrival } from '../../src/router/arrival.js'
-import { invoiceScalar, parseInvoice } from '../../src/router/invoice.js'
-import { scalarUpstream } from '../../src/router/point-lock.js'
+import { curve } from '../../src/base/curve/index.js'
+import { transactionDigest } from '../../src/base/transaction.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { about, byHand, cutPower, exitFrom, exitOf, isClosed, post, total, types } from './adversary.js'
-import type { Puppet } from './puppet.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { about, cutPower, exitOf, isClosed, post, types } from './adversary.js'
+import { type Flight, inFlight } from './flight.js'
+import { HUB, total, until, Village } from './village.js'
 
 const AMOUNT = 40_000n
 const FEE = 4n
+const WINDOW = 600
 
 const village = await Village.build()
 t.teardown(() => village.close())
 const { ledger } = village
-const always = { ledgerAgeMax: 1_000_000, window: 600 }
-const hubConfig = {
-  ...always,
-  forwarding: true,
-  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
-}
-let hub = await village.start('hub', hubConfig)
-const payer = await village.start('payer', always)
-await village.fund(hub, 1_000_000n)
-await village.fund(payer, 500_000n)
+const hubConfig = { ...HUB, window: WINDOW }
+let hub = await village.settle('hub', 1_000_000n, hubConfig)
+const payer = await village.settle('payer', 500_000n)
 const payerChannel = await village.channel(payer, hub, 300_000n, 0n)
 const hubBegan = 1_000_000n
 
-interface Flight {
-  readonly key: string
-  readonly hospital: Villager
-  readonly id: ChannelId
-  readonly puppet: Puppet
-  /** Of the hub's lock toward the hospital. */
-  readonly scalar: Scalar
-  readonly expiry: number
-  /** The hospital's state before the lock: revoked by now. */
-  readonly old: TransactionOf<'exit'>
-}
-
-/** A payment irrevocably in the hospital's hands, who has not claimed it. */
-async function inFlight(key: string): Promise<Flight> {
-  const hospital = await village.start(key, always)
-  await village.fund(hospital, 100n)
-  const id = await village.channel(hospital, hub, 1n, 100_000n)
-  await until(() => hospital.node.channel(id)?.canReceive === 100_000n)
-  const wish = { amount: cents(AMOUNT), reference: key, expiresIn: 100_000 }
-  const { text } = must(await hospital.node.issueInvoice(key, wish))
-  const { secrets } = hospital.directory
-  const old = exitFrom(hospital.directory, id)
-  const puppet = await byHand(village, hospital, hub, id)
-  await until(() => hub.node.channel(id)?.ready === true && payer.node.channel(payerChannel)?.ready === true)
-  must(await payer.node.pay(key, text, cents(100n)))
-  const arrived = () => puppet.effects.find((effect) => effect.type === 'lockIn')
-  while (arrived() === undefined) await puppet.pump()
-  const effect = arrived()
-  if (effect?.type !== 'lockIn') throw new Error('no lock')
-  const { lock, payload } = effect
-  const { amount, point, expiry } = lock
-  const incoming = { channel: id, id: lock.id, peer: hub.node.account, amount, point, expiry, onion: payload }
-  const arrival = openArrival(incoming, secrets.signingKey, ledger.ledger)
-  if (arrival.kind !== 'final') throw new Error('not the payee')
-  const scalar = scalarUpstream(
-    invoiceScalar(secrets.walletSeed, ledger.ledger, must(parseInvoice(text)).secret),
-    arrival.y,
-  )
-  await until(() => hub.node.channel(id)?.waiting === null)
-  return { key, hospital, id, puppet, scalar, expiry, old }
-}
+const flies = (key: string): Promise<Flight> =>
+  inFlight(village, { payer, hub }, key, { amount: AMOUNT, window: WINDOW })
 
 /** The hospital's exit is on the ledger, and the hub, reborn, knows it. */
 async function exits({ puppet, id }: Flight): Promise<void> {
@@ -126,7 +77,7 @@ async function endedOnce(t: Test, { key }: Flight, status: string): Promise<void
 const held = async (): Promise<bigint> => (await total(hub)) + (hub.node.channel(payerChannel)?.balance ?? 0n)
 
 t.test('the hospital exits and reveals in time: paid once, the hub has its fee', async (t) => {
-  const flight = await inFlight('hospital-claims')
+  const flight = await flies('hospital-claims')
   await exits(flight)
   t.equal(payer.node.payment(flight.key)?.status, 'pending')
   await reveals(flight)
@@ -140,7 +91,7 @@ t.test('the hospital exits and reveals in time: paid once, the hub has its fee',
 })
 
 t.test('the hospital exits and reveals too late: not paid at all, and nobody loses', async (t) => {
-  const flight = await inFlight('hospital-late')
+  const flight = await flies('hospital-late')
   await exits(flight)
   await advance(700)
   t.match(hub.node.channel(flight.id), { phase: 'disputed', waiting: 'locks to be won or dead' })
@@ -155,7 +106,7 @@ t.test('the hospital exits and reveals too late: not paid at all, and nobody los
 })
 
 t.test('the hospital posts its state before the lock: punished; what it reveals still pays, once', async (t) => {
-  const flight = await inFlight('hospital-older')
+  const flight = await flies('hospital-older')
   const before = await held()
   await post(ledger, flight.old)
   await until(() => isClosed(hub, flight.id))

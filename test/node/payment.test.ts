@@ -4,25 +4,14 @@ import { ZERO } from '../../src/base/amount.js'
 import { formatInvoice } from '../../src/router/invoice.js'
 import { verifyReceipt } from '../../src/router/receipt.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, HUB, total, until, Village } from './village.js'
 
 const village = await Village.build()
 t.teardown(() => village.close())
 
-const hub = await village.start('hub', {
-  forwarding: true,
-  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
-})
-let payer = await village.start('payer')
-let hospital = await village.start('hospital')
-await village.fund(hub, 1_000_000n)
-await village.fund(payer, 500_000n)
-await village.fund(hospital, 100n)
-
-const total = async ({ node }: Villager) => {
-  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-  return available + pendingOpen + pendingFrozen
-}
+const hub = await village.settle('hub', 1_000_000n, HUB)
+let payer = await village.settle('payer', 500_000n)
+let hospital = await village.settle('hospital', 100n)
 
 const payerChannel = await village.channel(payer, hub, 300_000n, 0n)
 const hospitalChannel = await village.channel(hospital, hub, 1n, 400_000n)

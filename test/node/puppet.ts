@@ -58,10 +58,11 @@ export class Puppet {
     return made.effects
   }
 
-  /** Takes in what the node said meanwhile. @returns whether there was anything. */
+  /** Takes in what the node said meanwhile. @returns whether there was anything. @throws where it never will be */
   async pump(): Promise<boolean> {
-    await this.stranger.read()
+    const connected = await this.stranger.read()
     const fresh = this.stranger.heard.slice(this.#seen)
+    if (!connected && fresh.length === 0) throw new Error('the node ended the connection')
     this.#seen = this.stranger.heard.length
     let moved = false
     for (const message of fresh) {

@@ -16,7 +16,7 @@ import { Secrets } from '../../src/store/keystore.js'
 import { tableKey } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { Stranger } from './stranger.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, HUB, PATIENT, total, until, Village, type Villager } from './village.js'
 import { WireCutter } from './wire-cutter.js'
 
 const PASSPHRASE = utf8('correct horse')
@@ -24,17 +24,10 @@ const HOUR = 3_600
 
 const village = await Village.build()
 t.teardown(() => village.close())
-const always = { ledgerAgeMax: 100_000 }
-const hubConfig = {
-  ...always,
-  forwarding: true,
-  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
-}
-const hub = await village.start('hub', hubConfig)
-const bob = await village.start('bob', always)
-let carol = await village.start('carol', always)
-let alice = await village.start('alice', always)
-for (const villager of [hub, bob, carol, alice]) await village.fund(villager, 10_000_000n)
+const hub = await village.settle('hub', 10_000_000n, HUB)
+const bob = await village.settle('bob', 10_000_000n)
+let carol = await village.settle('carol', 10_000_000n)
+let alice = await village.settle('alice', 10_000_000n)
 /** Alice is found where she was: a restart takes another port. */
 const toAlice = await WireCutter.before(alice.url)
 const toHub = await WireCutter.before(hub.url)
@@ -43,11 +36,6 @@ const bobChannel = await village.channel(bob, { ...hub, url: toHub.url }, 1_000_
 
 const at = (name: string): string => join(village.root, name)
 const aliceAddress = () => ({ account: alice.node.account, url: toAlice.url })
-
-async function wealth({ node }: Villager): Promise<bigint> {
-  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-  return available + pendingOpen + pendingFrozen
-}
 
 let made = 0
 /** Pays and waits until nothing of it is under way any more. */
@@ -77,7 +65,7 @@ async function openBoth(round: string): Promise<{ readonly led: ChannelId; reado
 }
 
 async function startAlice(): Promise<void> {
-  alice = await village.start('alice', always)
+  alice = await village.start('alice', PATIENT)
   toAlice.lead(alice.url)
 }
 
@@ -89,7 +77,7 @@ async function broughtBack(t: Test, ids: readonly ChannelId[], expected: bigint)
     await village.ledger.advance({ seconds: 1 })
     return ids.every((id) => closed(alice, id) && (closed(hub, id) || closed(carol, id)))
   })
-  t.equal(await wealth(alice), expected, 'to the unit')
+  t.equal(await total(alice), expected, 'to the unit')
   t.equal(alice.node.status().recovering, 0)
   await until(() => [...alice.directory.highWater.channels()].length === 0) // S2: what is closed is forgotten
 }
@@ -111,7 +99,7 @@ async function loseDisk(): Promise<void> {
 }
 
 t.test('a new disk from the backup alone: both channels come back, balance by balance', async (t) => {
-  const before = await wealth(alice)
+  const before = await total(alice)
   const { led, followed } = await openBoth('first')
   const spent = (await pay(alice, bob, 1_241n)) + (await pay(alice, hub, 30n)) + (await pay(alice, bob, 7n))
   await pay(carol, alice, 555n)
@@ -140,7 +128,7 @@ t.test('the restored node goes on: new channels are channels like any other', as
 })
 
 t.test('with a lock in flight: won for the hub after the loss, and counted', async (t) => {
-  const before = await wealth(alice)
+  const before = await total(alice)
   const { led, followed } = await openBoth('third')
   await pay(alice, bob, 10n)
   const key = 'in flight'
@@ -160,7 +148,7 @@ t.test('with a lock in flight: won for the hub after the loss, and counted', asy
 })
 
 t.test('an old copy of the directory, high-water file and all, does not know its age: the peers show it', async (t) => {
-  const before = await wealth(alice)
+  const before = await total(alice)
   const { led, followed } = await openBoth('fourth')
   const first = await pay(alice, bob, 10n)
   await pay(carol, alice, 1n)
@@ -189,7 +177,7 @@ t.test('an old copy of the directory, high-water file and all, does not know its
 })
 
 t.test('a database behind its high-water file is in RECOVERY before any peer is met', async (t) => {
-  const before = await wealth(alice)
+  const before = await total(alice)
   const { led, followed } = await openBoth('fifth')
   await pay(alice, bob, 10n)
   await village.stop(alice)
@@ -216,7 +204,7 @@ t.test('a database behind its high-water file is in RECOVERY before any peer is 
 })
 
 t.test('a peer that lies to a restored node gets nothing signed', async (t) => {
-  const before = await wealth(alice)
+  const before = await total(alice)
   const carolDir = join(village.root, 'carol')
   must(await carol.node.connect(aliceAddress()))
   const wish = { peer: alice.node.account, deposit: cents(1_000_000n), share: cents(0n) }
@@ -225,7 +213,7 @@ t.test('a peer that lies to a restored node gets nothing signed', async (t) => {
   await pay(carol, alice, 700n)
   await village.stop(carol)
   cpSync(carolDir, at('carol-old'), { recursive: true })
-  carol = await village.start('carol', always)
+  carol = await village.start('carol', PATIENT)
   must(await carol.node.connect(aliceAddress()))
   await until(() => alice.node.channel(paid)?.ready === true)
   await pay(carol, alice, 9_000n)
@@ -273,6 +261,6 @@ t.test('a peer that lies to a restored node gets nothing signed', async (t) => {
   )
   stranger.close()
 
-  carol = await village.start('carol', always)
+  carol = await village.start('carol', PATIENT)
   await broughtBack(t, [paid, unpaid], before + 9_700n)
 })

@@ -18,36 +18,24 @@ import { openDirectory } from '../../src/store/directory.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { Puppet } from './puppet.js'
 import { Stranger } from './stranger.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, HUB, total, until, Village } from './village.js'
 import { WireCutter } from './wire-cutter.js'
 
 const HOUR = 3_600
 const village = await Village.build()
 t.teardown(() => village.close())
-const always = { ledgerAgeMax: 1_000_000 }
 const policy = { ...defaultConfig(48).policy, minAmount: cents(10n), maxAmount: cents(500_000n) }
 const open = { enabled: true, depositMin: cents(100n), shareMax: cents(1_000_000n) }
-const hub = await village.start('hub', { ...always, forwarding: true, policy, open })
-const payer = await village.start('payer', always)
-const hospital = await village.start('hospital', always)
-const alice = await village.start('alice', always)
-for (const [who, amount] of [
-  [hub, 3_000_000n],
-  [payer, 500_000n],
-  [hospital, 5_000n],
-  [alice, 900_000n],
-] as const)
-  await village.fund(who, amount)
+const hub = await village.settle('hub', 3_000_000n, { ...HUB, policy, open })
+const payer = await village.settle('payer', 500_000n)
+const hospital = await village.settle('hospital', 5_000n)
+const alice = await village.settle('alice', 900_000n)
 
 const wish = (deposit: bigint, share: bigint) => ({
   peer: hub.node.account,
   deposit: cents(deposit),
   share: cents(share),
 })
-const total = async ({ node }: Villager): Promise<bigint> => {
-  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-  return available + pendingOpen + pendingFrozen
-}
 let channels: readonly ChannelId[] = []
 
 t.test('openings: refused by policy, concurrent, once per key', async (t) => {
@@ -72,8 +60,7 @@ t.test('openings: refused by policy, concurrent, once per key', async (t) => {
 
 t.test('L5: a peer that vanishes with the hub’s half in hand: void, forgotten, and opened anew', async (t) => {
   const line = await WireCutter.before(hub.url)
-  const bob = await village.start('bob', always)
-  await village.fund(bob, 2_000n)
+  const bob = await village.settle('bob', 2_000n)
   must(await bob.node.connect({ account: hub.node.account, url: line.url }))
   line.cutAfter(4) // graphDigests, openChannel, acceptChannel, channelHalf; channelSigned is lost
   t.match(await bob.node.openChannel('b', wish(500n, 700n)), { ok: false, error: { code: 'channel_offline' } })

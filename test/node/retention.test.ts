@@ -17,21 +17,14 @@ import { type Table, tableKey, tableRange } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { Puppet } from './puppet.js'
 import { Stranger } from './stranger.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, HUB, until, Village, type Villager } from './village.js'
 
 const HOUR = 3_600
 const village = await Village.build()
 t.teardown(() => village.close())
-const always = { ledgerAgeMax: 1_000_000 }
-const hubConfig = {
-  ...always,
-  forwarding: true,
-  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
-}
-let hub = await village.start('hub', hubConfig)
-const payer = await village.start('payer', always)
-const alice = await village.start('alice', always)
-for (const who of [hub, payer, alice]) await village.fund(who, 100_000n)
+let hub = await village.settle('hub', 100_000n, HUB)
+const payer = await village.settle('payer', 100_000n)
+const alice = await village.settle('alice', 100_000n)
 const payerChannel = await village.channel(payer, hub, 50_000n, 0n)
 const aliceChannel = await village.channel(alice, hub, 50_000n, 0n)
 await village.stop(alice)
@@ -98,7 +91,7 @@ t.test(
     const refused = ['onion_replayed', 'onion_replayed']
     await again(hub, refused, 60)
     await village.stop(hub)
-    hub = await village.start('hub', hubConfig)
+    hub = await village.start('hub', HUB)
     puppet.onto(await meet())
     await live()
     await again(hub, refused)

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import type { ChannelId } from '../../src/base/ids.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { rngOf } from '../wire/mutate.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, HUB, total, until, Village, type Villager } from './village.js'
 import { WireCutter } from './wire-cutter.js'
 
 const CUTS = 66
@@ -14,21 +14,9 @@ process.on('unhandledRejection', (error) => unhandled.push(error))
 
 const village = await Village.build()
 t.teardown(() => village.close())
-const always = { ledgerAgeMax: 100_000 }
-const hubConfig = {
-  ...always,
-  forwarding: true,
-  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
-}
-let hub = await village.start('hub', hubConfig)
-const payer = await village.start('payer', always)
-const hospital = await village.start('hospital', always)
-for (const [who, amount] of [
-  [hub, 3_000_000n],
-  [payer, 1_500_000n],
-  [hospital, 200_000n],
-] as const)
-  await village.fund(who, amount)
+let hub = await village.settle('hub', 3_000_000n, HUB)
+const payer = await village.settle('payer', 1_500_000n)
+const hospital = await village.settle('hospital', 200_000n)
 const lines = { payer: await WireCutter.before(hub.url), hospital: await WireCutter.before(hub.url) }
 t.teardown(() => Promise.all([lines.payer.close(), lines.hospital.close()]))
 
@@ -157,7 +145,7 @@ t.test('the hub restarts in the middle of payments', async (t) => {
     )
     await Promise.all(starts)
     await village.stop(hub)
-    hub = await village.start('hub', hubConfig)
+    hub = await village.start('hub', HUB)
     for (const line of [lines.payer, lines.hospital]) line.lead(hub.url)
     await healed()
   }
@@ -195,10 +183,6 @@ t.test('256 locks wait for a hospital that stalls; the next is refused; all arri
 })
 
 t.test('cut while closing: closed once, to the unit', async (t) => {
-  const total = async ({ node }: Villager) => {
-    const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
-    return available + pendingOpen + pendingFrozen
-  }
   const rng = rngOf(SEED + 1)
   for (const [end, id, line] of ends) {
     const closing = end.node.closeChannel(id)

@@ -14,9 +14,9 @@ import { Tower } from '../../src/watchtower/tower.js'
 import { parseTowerReceipt } from '../../src/watchtower/tower-receipt.js'
 import { silent, systemEntropy, systemTimers } from '../../src/wire/environment.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { exitFrom, post, total } from './adversary.js'
+import { exitFrom, post } from './adversary.js'
 import { TowerDouble } from './tower-double.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, total, until, Village, type Villager } from './village.js'
 
 const village = await Village.build()
 const { ledger } = village

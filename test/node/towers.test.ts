@@ -213,6 +213,23 @@ t.test('two of three, one of them dead', async (t) => {
   await succeeded(alice, key)
 })
 
+t.test('S2: with one of two required, neither confirms alone: the other may know a newer state', async (t) => {
+  await village.stop(alice)
+  const late = await towerOf('late')
+  t.teardown(() => late.stop())
+  alice = await village.start('alice', gated([first, late], 1))
+  await until(() => heldBy(late) === shown(alice).version)
+  await village.stop(alice)
+  await late.stop()
+  alice = await village.start('alice', gated([first, late], 1))
+  const live = () => partsOf(alice).channels.get(id)!
+  await until(() => shown(alice).ready && alice.node.status().towers[0]!.connected && shown(alice).towerLag === 0)
+  await succeeded(alice, await pay(alice, bob))
+  t.notOk(partsOf(alice).towers.confirmed(live()), 'the first has answered, and signed since')
+  await late.listen()
+  await until(() => partsOf(alice).towers.confirmed(live()))
+})
+
 const partsOf = ({ node }: Villager): NodeParts => (node as unknown as { readonly parts: NodeParts }).parts
 
 t.test(

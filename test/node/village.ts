@@ -1,6 +1,5 @@
 /** A small network in one process: a real ledger with a manual clock, nodes with real directories, real WebSockets. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Amount } from '../../src/base/amount.js'
 import { utf8 } from '../../src/base/bytes.js'
@@ -16,9 +15,19 @@ import { admit, register, registrationRequest } from '../../src/wallet/registrat
 import type { Wallet } from '../../src/wallet/wallet.js'
 import { silent } from '../../src/wire/environment.js'
 import { must } from '../chain-adapter/fixtures.js'
+import { scratch } from '../scratch.js'
 import { People } from '../wallet/people.js'
 
 export const cents = (value: bigint): Amount => value as Amount
+
+/** The manual clock leaps: no view of the ledger is ever too old. */
+export const PATIENT: Partial<NodeConfig> = { ledgerAgeMax: 1_000_000 }
+/** Forwards, and adds whatever share it is asked for. */
+export const HUB: Partial<NodeConfig> = {
+  ...PATIENT,
+  forwarding: true,
+  open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
+}
 
 export interface Villager {
   readonly name: string
@@ -29,7 +38,7 @@ export interface Villager {
 }
 
 export class Village {
-  readonly root = mkdtempSync(join(tmpdir(), 'meridian-village-'))
+  readonly root = scratch('village')
   readonly #running = new Map<string, Villager>()
 
   private constructor(
@@ -39,11 +48,6 @@ export class Village {
     readonly issuer: Wallet,
   ) {
     writeFileSync(join(this.root, 'passphrase'), 'correct horse')
-    process.once('exit', () => this.#clean()) // a test that threw closes nothing
-  }
-
-  #clean(): void {
-    rmSync(this.root, { recursive: true, force: true })
   }
 
   static async build(): Promise<Village> {
@@ -80,6 +84,13 @@ export class Village {
     await directory.close()
   }
 
+  /** A node whose account is registered and has money. */
+  async settle(name: string, amount: bigint, config: Partial<NodeConfig> = PATIENT): Promise<Villager> {
+    const villager = await this.start(name, config)
+    await this.fund(villager, amount)
+    return villager
+  }
+
   /** Registers the account and mints to it. */
   async fund({ node }: Villager, amount: bigint): Promise<void> {
     must(await register(node.wallet, must(await admit(this.issuer, await registrationRequest(node.wallet)))))
@@ -108,8 +119,14 @@ export class Village {
     for (const villager of this.#running.values()) await this.stop(villager)
     await this.ledger.close()
     await this.pool.close()
-    this.#clean()
+    rmSync(this.root, { recursive: true, force: true })
   }
+}
+
+/** What the account holds, pending or not. */
+export async function total({ node }: Villager): Promise<bigint> {
+  const { available, pendingOpen, pendingFrozen } = must(await node.wallet.balance())
+  return available + pendingOpen + pendingFrozen
 }
 
 /** Waits for something that comes by itself; tap's own limit ends a test in which it does not. */

@@ -7,6 +7,7 @@ import { type ApiClient, connectApi } from '../../api/client.js'
 import { type Amount, formatDecimal } from '../../base/amount.js'
 import { encodeGenesis, type Genesis } from '../../base/genesis.js'
 import { writeFileAtomic } from '../../store/file.js'
+import { writeConfig } from '../config.js'
 import type { Role } from '../config-table.js'
 import { filesOf, mustBeNew } from '../directory.js'
 import { EXIT, VerbExit } from '../exit.js'
@@ -50,6 +51,8 @@ export interface Group {
 
 export const TOWER = 'tower'
 const BLOCK_MS = 100
+/** Until there is one. */
+const NOWHERE = 'http://127.0.0.1:1'
 const SERVICES: ReadonlySet<PartyName> = new Set(['hub', 'issuer'])
 /** The demo's hub grants whatever hospital asks for, up to all that may ever be minted. */
 const INBOUND_MAX = formatDecimal(((1n << BigInt(AMOUNT_BITS)) - 1n) as Amount)
@@ -59,10 +62,11 @@ export class Stage {
   readonly #ending = new AbortController()
   readonly #relays: Relay[] = []
   readonly #accounts = new Map<PartyName, string>()
+  readonly #roles = new Map<PartyName, Role>()
   /** One directory after the other; the last of them. */
   #making: Promise<void> = Promise.resolve()
   #genesis: Genesis | undefined
-  #ledgerUrl = ''
+  #ledgerUrl = NOWHERE
   #hubUrl = ''
   #towerUrl = ''
   #recorded = 0
@@ -118,7 +122,7 @@ export class Stage {
     return this.#accounts
   }
 
-  /** Keys, store and configuration, as the verb `init` makes them. The ledger's address comes at the start. */
+  /** Keys, store and configuration, as the verb `init` makes them. */
   init(name: PartyName, role: Role): Promise<void> {
     this.#making = this.#making.then(() => this.#init(name, role))
     return this.#making
@@ -129,8 +133,9 @@ export class Stage {
     const founder = this.#genesis === undefined
     const options = { dir: this.nodeDir(name), role, passphraseFile: this.passphrase, test: true as const }
     const founding = founder ? { keyBits: this.keyBits } : {}
-    const { account } = await createNode({ ...options, ...founding, ledger: 'http://127.0.0.1:1' }, this.#genesis)
+    const { account } = await createNode({ ...options, ...founding, ledger: this.#ledgerUrl }, this.#genesis)
     this.#accounts.set(name, account)
+    this.#roles.set(name, role)
   }
 
   /** After `init` of issuer and regulator: what the verb `genesis` makes. Flagged `test`: cheap scrypt. */
@@ -154,6 +159,12 @@ export class Stage {
     const args = ['ledger', '--dir', this.ledgerDir, '--port', '0', '--block-ms', String(BLOCK_MS)]
     const { ready } = await this.processes.serve('ledger', args)
     this.#ledgerUrl = String(ready)
+    this.#making = this.#making.then(() => this.#nameLedger())
+  }
+
+  /** What was made before there was a ledger: the verbs, and `doctor`, find it by the configuration afterwards. */
+  async #nameLedger(): Promise<void> {
+    for (const [name, role] of this.#roles) await writeConfig(this.nodeDir(name), { role, ledger: this.#ledgerUrl })
   }
 
   /** An address of the ledger for one process alone. */

@@ -31,7 +31,7 @@ const KEY_BITS_DEFAULT = 2048
 
 export const initVerb = (): Command =>
   directoryVerb('init', 'create the directory of a node: its keys, its store, its configuration')
-    .addOption(new Option('--role <role>', 'what the node is').choices(ROLES).makeOptionMandatory())
+    .addOption(new Option('--role <role>', 'what the node is; must be given').choices(ROLES).makeOptionMandatory())
     .option('--genesis <file>', 'genesis.cbor of the ledger; issuer and regulator come before it and may leave it out')
     .option('--ledger <url>', 'address of the ledger', httpUrl)
     .option('--listen <host:port>', 'where peers connect')

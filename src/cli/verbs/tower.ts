@@ -79,6 +79,26 @@ async function host(
   const listener = need(await listenForClients(common))
   closers.push(() => tower.stop().then(() => listener.close())) // answers leave before their connections end
   ready(tower, listener.url, out)
+  const telling = tellChanges(tower, out)
+  closers.push(async () => clearInterval(telling))
+}
+
+const CHANGES_MS = 5_000
+
+const watches = (tower: Tower): string => {
+  const { channels, clients, attention } = tower.status()
+  return `watches   ${channels} channels of ${clients} clients; ${attention} under attention`
+}
+
+/** A tower begins with nothing to watch, and fills while it runs. */
+function tellChanges(tower: Tower, out: Output): NodeJS.Timeout {
+  let told = watches(tower)
+  const tell = (): void => {
+    const now = watches(tower)
+    if (now !== told) out.note(now)
+    told = now
+  }
+  return setInterval(tell, CHANGES_MS).unref()
 }
 
 function ready(tower: Tower, url: string, out: Output): void {
@@ -87,7 +107,7 @@ function ready(tower: Tower, url: string, out: Output): void {
   out.print(
     [
       `tower     ${address}`,
-      `watches   ${channels} channels of ${clients} clients, ${jobs} reveal jobs; ${attention} under attention`,
+      `${watches(tower)}, ${jobs} reveal jobs`,
       `ledger    block ${view?.height ?? 0}`,
       'READY',
     ].join('\n'),

@@ -16,6 +16,8 @@ export interface LoopOptions {
   readonly target: number
   readonly seed: number
   readonly dir: string
+  /** Where the counts are kept; undefined: in `dir`. */
+  readonly state: string | undefined
   readonly tell: (line: string) => void
 }
 
@@ -36,6 +38,8 @@ export interface State {
   runs: number
   restarts: number
   restartMs: number
+  /** Of all runs. */
+  ms: number
 }
 
 export interface LoopResult extends State {
@@ -48,7 +52,7 @@ export interface LoopResult extends State {
 const STREAMS = 4
 const RECONCILE_EVERY = 25
 /** Payments that arrive between most strikes, at most, and how long they are waited for. */
-const BETWEEN = 5
+const BETWEEN = 3
 const BETWEEN_MS = 60_000
 /** A strike on the ledger, or on a node that is just starting, may not be counted. */
 const COUNTED_MS = 3_000
@@ -128,6 +132,7 @@ class Run {
   readonly #before: State
   readonly #traffic: Traffic
   readonly #lives: Lives
+  readonly #began = performance.now()
   #ledgerKills = 0
   #calm = false
   #over = false
@@ -139,7 +144,7 @@ class Run {
     this.#loop = LOOPS[options.name]
     this.#before = existsSync(this.#stateFile)
       ? (JSON.parse(readFileSync(this.#stateFile, 'utf8')) as State)
-      : { ends: 0, ledgerKills: 0, runs: 0, restarts: 0, restartMs: 0 }
+      : { ends: 0, ledgerKills: 0, runs: 0, restarts: 0, restartMs: 0, ms: 0 }
     this.#rng = rngOf(options.seed + 7_919 * this.#before.runs)
     this.#traffic = new Traffic(join(options.dir, 'network', 'payments.jsonl'), this.#rng)
     this.#lives = new Lives({
@@ -151,18 +156,19 @@ class Run {
   }
 
   get #stateFile(): string {
-    return join(this.options.dir, `${this.options.name}.json`)
+    return this.options.state ?? join(this.options.dir, `${this.options.name}.json`)
   }
 
   get result(): Omit<LoopResult, 'broken'> {
     const { counts } = this.#lives
-    const { ends, ledgerKills, runs, restarts, restartMs } = this.#before
+    const { ends, ledgerKills, runs, restarts, restartMs, ms } = this.#before
     return {
       ends: ends + counts.ends,
       ledgerKills: ledgerKills + this.#ledgerKills,
       runs: runs + 1,
       restarts: restarts + counts.restarts,
       restartMs: Math.round(restartMs + counts.restartMs),
+      ms: Math.round(ms + performance.now() - this.#began),
       payments: this.#traffic.payments.size,
       succeeded: this.#traffic.succeeded,
     }
@@ -196,7 +202,7 @@ class Run {
     this.#calm = true
     await this.#intime(this.#traffic.pause())
     await this.#intime(this.#traffic.reconcile(goal === this.options.target))
-    if (this.#loop.strike === undefined || goal < this.options.target) this.#lives.next()
+    if (this.#loop.disk(this.#rng) !== undefined) this.#lives.next() // the calm ones' disks do nothing
   }
 
   async #strike(): Promise<void> {

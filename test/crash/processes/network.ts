@@ -31,7 +31,8 @@ const MINTED: Readonly<Record<PartyName, bigint>> = { payer: 50_000_000n, hub: 1
 
 const NODE_PROCESS = fileURLToPath(new URL('./node-process.js', import.meta.url))
 const MERIDIAN = fileURLToPath(new URL('bin/meridian.js', ROOT))
-const BLOCK_MS = 50
+/** Every block wakes all four nodes: more of them would be what a run spends its time on. */
+const BLOCK_MS = 250
 
 /** How a process ended by itself or by us. */
 export interface End {

@@ -34,11 +34,10 @@ async function begin({ dir, passphrase, ledger, listen, inboundMax, forwarding, 
   const directory = need(await openDirectory(dir, passphrase))
   const left = new Departures(departures)
   const broken = await left.held(directory)
-  await directory.close()
   if (broken.length > 0) return say({ broken })
   left.watch()
   const flags = { ledger, listen, inbound_max: inboundMax, log_level: 'warn' } as const
-  const { api } = await hostNode({ dir, passphrase, flags, genesis: undefined, forwarding, pool, out })
+  const { api } = await hostNode({ dir, passphrase, flags, genesis: undefined, forwarding, pool, out, directory })
   say({ url: api.url })
 }
 
