@@ -160,6 +160,7 @@ export const ERRORS = {
   lock_not_dead: entry('wait', 'Only a dead lock can be taken back by the side that offered it.'),
   lock_unknown: entry('fix_request', 'The channel has no such lock.'),
   open_expired: entry('retry_same_key', 'The opening was not completed in time; nothing was locked.'),
+  open_no_funds: entry('wait', 'The peer gives no such share at the moment: ask for less, or later, or another hub.'),
   open_not_allowed: entry('fix_request', "The opening does not fit the peer's policy."),
   open_terms: entry('fix_request', 'The terms of the opening are out of bounds or do not fit each other.'),
   operation_too_long: entry('fix_request', 'A reference, onion or reason is longer than its limit.'),
@@ -197,7 +198,18 @@ export const ERRORS = {
   ledger_stale: entry('wait', "The node's view of the ledger is too old to forward or to receive."),
   lock_expired: entry('wait', 'The lock expired on the ledger without being claimed.'),
   next_hop_unavailable: entry('wait', 'A hop of the route cannot reach the next one at the moment.'),
-  no_capacity: entry('add_capacity', 'A channel of the route cannot carry the amount at the moment.'),
+  no_capacity: entry(
+    'add_capacity',
+    'No channel of this node can send the amount: its side is used up. Open another (`meridian channel open <peer> --deposit`), or move money between your channels (`meridian channel rebalance`).',
+  ),
+  no_capacity_on_route: entry(
+    'add_capacity',
+    'A hub of the route cannot pass the amount on to the next hub, or is cut off from it. Pay later or through another hub: `meridian channel open <other hub> --deposit`.',
+  ),
+  no_capacity_to_payee: entry(
+    'add_capacity',
+    'The last hub cannot pass the amount on to the payee: the payee is away, or its inbound capacity is used up. The payee asks for more: `meridian channel open <hub> --deposit … --ask-inbound …`.',
+  ),
   no_route: entry('add_capacity', 'No channel of this node leads to the payee or to a hub of the invoice.'),
   onion_replayed: entry('fix_request', 'This onion packet was seen before.'),
   onion_unreadable: entry('fix_request', 'The onion packet is not made for this node and this lock.'),

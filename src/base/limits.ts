@@ -178,6 +178,17 @@ export const LIMITS = {
   replay_margin_s: 3_600,
   /** Rows that ended, deleted in one batch. */
   sweep_rows: 512,
+  /** R3: ledger seconds within which a lock has to end to be a good one; what it is held longer counts in such steps. */
+  lock_quick_s: 120,
+  /** R3: good payments of a peer: from how many on it is known, how many are counted, and room that each of them buys. */
+  record_slots_min: 16,
+  record_slots_max: 100_000,
+  record_reach: 4,
+  /** R3: failed forwards of one peer before it waits, and ledger seconds after which one of them is forgotten. */
+  failed_forwards: 32,
+  failure_forgotten_s: 60,
+  /** R3: peers whose record is kept. */
+  records: 4_096,
   /** R5: a hop that raises its price at every attempt must not keep a payer trying. */
   payment_attempts: 16,
 } as const

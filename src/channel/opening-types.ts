@@ -5,7 +5,7 @@ import type { Point, Scalar, Signature } from '../base/curve/index.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { AccountId, LedgerId } from '../base/ids.js'
 import type { VersionKeys } from '../base/message/channel.js'
-import type { OpeningMessage } from '../base/message/opening.js'
+import type { OpeningMessage, OpenRule } from '../base/message/opening.js'
 import type { LedgerTime } from '../base/ports/chain.js'
 import type { DepositHalf, TransactionOf, Unsigned } from '../base/transaction.js'
 import type { Birth } from './birth.js'
@@ -68,11 +68,14 @@ export interface Opening {
   readonly accountSignature: Signature | null
 }
 
+/** R7: the rule of a policy that a request breaks, and the amount that it would allow. */
+export type OpenLimit = readonly [OpenRule, Amount]
+
 export type OpeningInput =
   | { readonly type: 'openingReceived'; readonly message: OpeningMessage }
   /** The peer's operator agrees, with its own limits; `salt` is fresh. The deposit is the share that was asked for. */
   | { readonly type: 'openAllowed'; readonly limits: ChannelLimits; readonly salt: Uint8Array }
-  | { readonly type: 'openDenied'; readonly code: ErrorCode }
+  | { readonly type: 'openDenied'; readonly code: ErrorCode; readonly limit?: OpenLimit }
   | { readonly type: 'openRandomizer'; readonly version: 0 | 1; readonly randomizer: Uint8Array }
   /** Answers `proveDeposit`. */
   | { readonly type: 'depositProved'; readonly half: DepositHalf }
@@ -114,7 +117,13 @@ export type OpeningEffect =
       readonly validUntil: number
     }
   | { readonly type: 'submitOpening'; readonly transaction: OpenTransaction }
-  | { readonly type: 'openFailed'; readonly attempt: Uint8Array; readonly code: ErrorCode }
+  | {
+      readonly type: 'openFailed'
+      readonly attempt: Uint8Array
+      readonly code: ErrorCode
+      /** As the peer told it. */
+      readonly limit: OpenLimit | null
+    }
 
 export interface OpeningStep {
   readonly opening: Opening

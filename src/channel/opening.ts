@@ -20,6 +20,7 @@ import type {
   OpeningEnv,
   OpeningInput,
   OpeningStep,
+  OpenLimit,
   OpenRequest,
   OpenTransaction,
   Party,
@@ -104,13 +105,13 @@ function termsAllowed(request: OpenRequest, env: OpeningEnv): boolean {
   )
 }
 
-function failed(opening: Opening, code: ErrorCode): OpeningStep {
+function failed(opening: Opening, code: ErrorCode, limit: OpenLimit | null = null): OpeningStep {
   const { attempt } = opening.request
   return {
     opening: { ...opening, stage: 'failed' },
     effects: [
-      { type: 'sendOpening', message: { name: 'openRefused', body: { attempt, code } } },
-      { type: 'openFailed', attempt, code },
+      { type: 'sendOpening', message: { name: 'openRefused', body: { attempt, code, limit: limit && [...limit] } } },
+      { type: 'openFailed', attempt, code, limit },
     ],
   }
 }
@@ -125,7 +126,7 @@ export function stepOpening(opening: Opening, input: OpeningInput, env: OpeningE
     case 'openAllowed':
       return allow(opening, input.limits, input.salt, env)
     case 'openDenied':
-      return failed(opening, input.code)
+      return failed(opening, input.code, input.limit)
     case 'openRandomizer':
       return keepFirst(opening, input.version, input.randomizer, env)
     case 'depositProved':
@@ -154,11 +155,11 @@ function receive(opening: Opening, message: OpeningMessage, env: OpeningEnv): Op
     case 'channelSigned':
       return opening.stage === 'offered' ? signedReceived(opening, message.body, env) : failed(opening, 'open_terms')
     case 'openRefused': {
-      const { attempt, code } = message.body
+      const { attempt, code, limit } = message.body
       const known = isErrorCode(code) ? code : 'open_not_allowed'
       return {
         opening: { ...opening, stage: 'failed' },
-        effects: [{ type: 'openFailed', attempt, code: known }],
+        effects: [{ type: 'openFailed', attempt, code: known, limit }],
       }
     }
     default:

@@ -1,6 +1,7 @@
 /** Every key of config.json: what it accepts, what it is for, what it may cost. docs/reference/configuration.md is made of it. */
 import { z } from 'zod'
 import { parseDecimal } from '../base/amount.js'
+import { parseAccountId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { PPM_MAX } from '../router/policy.js'
 import { TOWER_DEFAULTS } from '../watchtower/config.js'
@@ -48,6 +49,13 @@ const towers = kind(
       .refine((all) => new Set(all.map((one) => one.slice(0, 66))).size === all.length, 'every tower once'),
   ),
   `up to ${LIMITS.towers} of account@ws://host:port; in the environment separated by commas`,
+)
+const accounts = kind(
+  z.preprocess(
+    (given) => (typeof given === 'string' ? given.split(',').filter((one) => one !== '') : given),
+    z.array(z.string().refine((one) => parseAccountId(one).ok, 'an account: 66 hexadecimal digits')),
+  ),
+  'accounts, 66 hexadecimal digits each; in the environment separated by commas',
 )
 
 interface Words {
@@ -156,6 +164,29 @@ export const CONFIG = {
     'Most that is deposited where a peer opens a channel and asks for inbound capacity (R7).',
     'currency',
     'Whoever asks binds this money.',
+  ),
+  inbound_percent: optional(
+    quota,
+    'Most that is deposited on request, in percent of what the peer itself deposits; without it inbound_max alone decides.',
+    'Above 100 a peer binds more of your money than of its own.',
+  ),
+  inbound_budget: optional(
+    money,
+    'Most that is deposited on request in all open channels together; without it as far as the account goes.',
+    'None: enough peers bind all that the account has.',
+  ),
+  inbound_kept: optional(money, 'What stays in the account whatever is asked for; without it nothing.', null),
+  open_deposit_min: key(
+    money,
+    '0.01',
+    'Least that a peer deposits itself in a channel that it opens.',
+    'currency',
+    'Every channel costs this node a few rows for ever: too low makes that cheap for peers.',
+  ),
+  open_peers: optional(
+    accounts,
+    'Who may open channels with this node; without it anybody, an empty list is nobody.',
+    'None: strangers use the general half of every channel (SECURITY.md).',
   ),
   ledger_age_max_s: key(
     seconds,

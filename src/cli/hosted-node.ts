@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { type Api, startApi } from '../api/server.js'
 import { type Amount, parseDecimal } from '../base/amount.js'
 import type { Genesis } from '../base/genesis.js'
+import { parseAccountId } from '../base/ids.js'
 import { need } from '../chain-adapter/need.js'
 import { defaultConfig, type NodeConfig } from '../node/config.js'
 import { Node } from '../node/node.js'
@@ -84,10 +85,25 @@ async function drain({ dir, out }: HostOptions, { drain_s }: Config, node: Node)
     out.note(`${dir}: ${wordsOf(left)} are left: safe on disk, the next start takes them up`)
 }
 
+const money = (text: string): Amount => need(parseDecimal(text))
+
+/** R7. A key that is absent is no rule. */
+function openPolicyOf(config: Config): NodeConfig['open'] {
+  const { inbound_percent, inbound_budget, inbound_kept, open_peers } = config
+  return {
+    enabled: true,
+    depositMin: money(config.open_deposit_min),
+    shareMax: money(config.inbound_max),
+    ...(inbound_percent === undefined ? {} : { sharePercent: inbound_percent }),
+    ...(inbound_budget === undefined ? {} : { shareBudget: money(inbound_budget) }),
+    ...(inbound_kept === undefined ? {} : { fundsKept: money(inbound_kept) }),
+    ...(open_peers === undefined ? {} : { peers: open_peers.map((text) => need(parseAccountId(text))) }),
+  }
+}
+
 function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
   const forwarding = hub || config.role === 'hub'
   const base = defaultConfig(genesis.amountBits)
-  const money = (text: string): Amount => need(parseDecimal(text))
   return {
     ...base,
     forwarding,
@@ -97,7 +113,7 @@ function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
     absent: config.absent_s,
     stall: config.stall_s,
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
-    open: { ...base.open, shareMax: money(config.inbound_max) },
+    open: openPolicyOf(config),
     towers: config.towers.map((text) => need(parsePeerAddress(text))),
     towerReceiptsRequired: config.tower_receipts_required,
     towerDerivedJobs: config.tower_derived_jobs,

@@ -31,6 +31,7 @@ import { Obligations } from './obligations.js'
 import { Openings } from './openings.js'
 import { OwnAnnouncements } from './own-announcements.js'
 import { Payments } from './payments.js'
+import { PeerRecords } from './peer-records.js'
 import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
 import { Recovery, type RecoveryParts } from './recovery.js'
@@ -172,6 +173,7 @@ function route(
   base: Foundation,
   late: Late,
   channels: Channels,
+  records: PeerRecords,
 ) {
   const { keys, engine, events } = base
   const policies = new Policies(engine, channels, config.policy)
@@ -197,7 +199,11 @@ function route(
     graph,
     success,
     learn: (tx, lessons) => experiences.learn(tx, lessons, late.watch.view.time),
-    kept: (tx, obligation) => late.towers.kept(tx, obligation),
+    records,
+    kept: (tx, obligation) => {
+      records.kept(tx, obligation)
+      late.towers.kept(tx, obligation)
+    },
   }
   const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
   const obligations = new Obligations(router, invoices)
@@ -323,7 +329,8 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const channelPolicy: ChannelPolicy = { margin: config.margin, closeValid: CLOSE_VALID_S }
   const book = new ChannelBook(channels, directory.secrets.channelSeed, channelPolicy)
   const loaded = await book.load(directory, keys.account)
-  const routing = route(options, base, late, channels)
+  const records = await PeerRecords.load(directory.store, channels, () => late.watch.view.time)
+  const routing = route(options, base, late, channels, records)
   const { policies } = routing
   const env = openingEnv(options, base, late, channelPolicy)
   const shared = { engine, book, chain, logger, timers, entropy, ...reachOf(late) }

@@ -1,4 +1,5 @@
 /** One attempt to open a channel: runs what the pure negotiation asks for and feeds it the answers. */
+import { formatDecimal } from '../base/amount.js'
 import { equalBytes } from '../base/bytes.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { AccountId, ChannelId } from '../base/ids.js'
@@ -12,6 +13,7 @@ import {
   type OpeningEnv,
   type OpeningInput,
   type OpeningStep,
+  type OpenLimit,
   stepOpening,
 } from '../channel/opening.js'
 import { openingRow } from '../wallet/openings.js'
@@ -40,7 +42,12 @@ export interface AttemptParts {
 const STALLED_MS = 30_000
 
 /** What the opener is told where our share cannot be had. */
-export const shareCode = (code: ErrorCode): ErrorCode => (code === 'insufficient_funds' ? 'no_capacity' : 'unavailable')
+export const shareCode = (code: ErrorCode): ErrorCode =>
+  code === 'insufficient_funds' ? 'open_no_funds' : 'unavailable'
+
+const LIMIT_TEXT = { deposit_min: 'deposit at least', share_max: 'inbound at most' } as const
+/** R7: for the operator who asked; amounts reach no log. */
+const limitText = ([rule, amount]: OpenLimit): string => `${LIMIT_TEXT[rule]} ${formatDecimal(amount)}`
 
 export class Attempt {
   /** Our half has left: until the ledger decides, only moving `available` takes it back. */
@@ -148,7 +155,7 @@ export class Attempt {
         )
         return
       case 'openFailed':
-        this.#end(refuse(effect.code))
+        this.#end(refuse(effect.code, effect.limit === null ? undefined : limitText(effect.limit)))
         return
     }
   }

@@ -1,6 +1,7 @@
 /** What a channel can carry right now, from our side (C9). */
-import type { Amount } from '../base/amount.js'
+import { type Amount, plus } from '../base/amount.js'
 import { otherSide } from '../base/channel-state.js'
+import type { Load } from '../router/jamming/reputation.js'
 import type { LiveChannel } from './live-channel.js'
 
 export interface Capacity {
@@ -12,6 +13,8 @@ export interface Capacity {
   readonly canReceive: Amount
   /** Locks that we may still offer. */
   readonly slotsFree: number
+  /** Our locks under way. */
+  readonly offered: Load
 }
 
 const ENDING: ReadonlySet<string> = new Set(['closing', 'exiting', 'broken', 'disputed', 'recovery', 'closed'])
@@ -23,19 +26,19 @@ export function capacityOf({ state, context, stopped }: LiveChannel): Capacity {
   const other = otherSide(side)
   const { balances, locks } = (state.outstanding ?? state.current).content
   let spent = 0n
-  let waiting = 0
+  const offered = locks.filter((lock) => lock.from === side).map(({ amount }) => amount)
   for (const { from, body } of state.pending) {
     if (from !== side || (body.kind !== 'pay' && body.kind !== 'lock')) continue
     spent += body.amount
-    if (body.kind === 'lock') waiting += 1
+    if (body.kind === 'lock') offered.push(body.amount)
   }
-  const offered = locks.filter((lock) => lock.from === side).length
   const closing = ENDING.has(state.phase) || state.shutdown.sent || state.shutdown.received
   return {
     ready: stopped === undefined && state.phase === 'open' && state.link === 'live' && !closing,
     closing,
     canSend: atLeastZero(balances[side] - spent - terms.limits[other].reserve),
     canReceive: atLeastZero(balances[other] - terms.limits[side].reserve),
-    slotsFree: Math.max(0, terms.limits[other].locks - offered - waiting),
+    slotsFree: Math.max(0, terms.limits[other].locks - offered.length),
+    offered: { slots: offered.length, value: plus(...offered) },
   }
 }

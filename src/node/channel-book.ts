@@ -1,5 +1,6 @@
 /** Channels on disk: births, what a start finds, what is forgotten. */
 import { z } from 'zod'
+import { type Amount, plus } from '../base/amount.js'
 import { equalBytes, utf8 } from '../base/bytes.js'
 import type { Side } from '../base/channel-state.js'
 import { encodeAs, zCount, zDigest, zText } from '../base/codec.js'
@@ -109,6 +110,12 @@ export class ChannelBook {
     channel.fault = 'row_lost'
     channel.highWater = 'unknown'
     return ok(channel)
+  }
+
+  /** R7: what this node has deposited where peers opened, in channels that are not paid out. */
+  granted(): Amount {
+    const granted = this.channels.all().filter(({ context, state }) => context.side === 1 && state.phase !== 'closed')
+    return plus(...granted.map(({ context }) => context.terms.deposits[1]))
   }
 
   /** The channel that an opening with this key has made; or the code with which the ledger refused it. */

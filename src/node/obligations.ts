@@ -25,7 +25,7 @@ import type { Tx } from './engine.js'
 import type { Invoices } from './invoices.js'
 import type { LiveChannel } from './live-channel.js'
 import { putOwner } from './offered.js'
-import { remember, wasSeen } from './retention.js'
+import { forget, remember, wasSeen } from './retention.js'
 import { channelsTo, pointUse, type RouterParts } from './router-parts.js'
 
 const keyOf = ({ channel, id }: LockRef): Uint8Array => tableKey('obligation', channel, id)
@@ -54,8 +54,10 @@ export class Obligations {
     if (arrival.kind === 'invalid') return this.#fail(tx, ref, arrival.secret, 'payload_invalid')
     const { payload, replayTag } = arrival
     const replayed = wasSeen(tx, payload.expiry, replayTag)
-    // One that outlasts its own lock is refused as often as it comes: what is remembered is bounded by C9's expiry.
-    if (payload.expiry <= expiry) remember(tx, payload.expiry, replayTag)
+    // One that outlasts its own lock is refused as often as it comes: what is remembered is bounded by C9's expiry, and
+    // of a peer that failed too often only what is claimed: the rest is refused whatever it says (R2).
+    const bounded = arrival.kind === 'final' || parts.records.mayFail(channel.peer)
+    if (payload.expiry <= expiry && bounded) remember(tx, payload.expiry, replayTag)
     if (arrival.kind === 'final') return this.#receive(tx, arrival, replayed)
     return this.#forward(tx, arrival, replayed)
   }
@@ -93,7 +95,12 @@ export class Obligations {
       seed: parts.seed,
     })
     const ref = { channel: arrival.incoming.channel, id: arrival.incoming.id }
-    if (decision.kind === 'fail') return this.#fail(tx, ref, arrival.secret, decision.reason)
+    if (decision.kind === 'fail') {
+      const { peer } = arrival.incoming
+      if (!replayed && !parts.records.mayFail(peer)) forget(tx, arrival.payload.expiry, arrival.replayTag)
+      parts.records.refused(tx, peer)
+      return this.#fail(tx, ref, arrival.secret, decision.reason)
+    }
     invoices.markPaid(tx, decision.invoice)
     putClaimed(tx, ref, decision.invoice.point)
     this.#keep(tx, claimObligation(ref, decision.scalar))
@@ -101,17 +108,20 @@ export class Obligations {
 
   #forward(tx: Tx, arrival: ForwardArrival, replayed: boolean): undefined {
     const { parts } = this
+    const { peer } = arrival.incoming
     const decision = decideForward(arrival, {
       now: parts.view().time,
       ledgerFresh: parts.ledgerFresh() && !parts.draining(),
       forwarding: parts.forwarding,
       replayed,
       bounds: parts.bounds,
-      channelsTo: (account) => channelsTo(parts, account),
+      claimant: parts.records.claimant(peer),
+      channelsTo: (account) => channelsTo(parts, account, peer),
       pointUse: (point) => pointUse(parts, tx, point),
     })
     const ref = { channel: arrival.incoming.channel, id: arrival.incoming.id }
     if (decision.kind === 'fail') {
+      parts.records.refused(tx, peer)
       return this.#keep(tx, failObligation({ incoming: ref, secret: arrival.secret }, decision.reason, decision.policy))
     }
     const { channel: outgoing, amount, point, expiry, onion } = decision.offer
@@ -122,6 +132,7 @@ export class Obligations {
       if (!offered.ok) return this.#fail(tx, ref, arrival.secret, reasonOfChannel(offered.error.code))
       const out = { channel: outgoing, id: offered.value }
       putOwner(tx, out, { kind: 'forward', incoming: ref })
+      parts.records.offered(tx, { peer, incoming: ref, outgoing: out, amount, bucket: decision.bucket })
       return this.#keep(tx, offerObligation(ref, out, arrival.secret, decision.fee))
     })
   }

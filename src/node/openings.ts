@@ -7,7 +7,13 @@ import { LIMITS } from '../base/limits.js'
 import type { OpeningMessage } from '../base/message/opening.js'
 import type { AccountView, ChainAdapter } from '../base/ports/chain.js'
 import { type Result, refuse } from '../base/result.js'
-import { type OpeningEnv, type OpenRequest, receiveOpening, requestOpening } from '../channel/opening.js'
+import {
+  type OpeningEnv,
+  type OpenLimit,
+  type OpenRequest,
+  receiveOpening,
+  requestOpening,
+} from '../channel/opening.js'
 import type { ChannelLimits } from '../channel/types.js'
 import type { Balance, Wallet } from '../wallet/wallet.js'
 import type { Entropy, Logger } from '../wire/environment.js'
@@ -16,9 +22,18 @@ import { Attempt, type AttemptParts, shareCode } from './attempt.js'
 /** R7: what this node grants to whoever opens a channel toward it. */
 export interface OpenPolicy {
   readonly enabled: boolean
+  /** Accounts that may open channels; absent: any. */
+  readonly peers?: readonly AccountId[]
+  /** The peer's own deposit. */
   readonly depositMin: Amount
-  /** Most that is deposited on request; 0 grants none. */
+  /** Most that is deposited on request in one channel; 0 grants none. */
   readonly shareMax: Amount
+  /** Most that is deposited on request, in percent of the peer's own deposit. */
+  readonly sharePercent?: number
+  /** Most that is deposited on request in all channels that are not paid out, together. */
+  readonly shareBudget?: Amount
+  /** What no request may take from the account. */
+  readonly fundsKept?: Amount
 }
 
 export interface OpeningsOptions extends AttemptParts {
@@ -53,10 +68,28 @@ const TRIES_MAX = 64
 const totalOf = ({ available, pendingOpen, pendingFrozen }: Balance): Amount =>
   plus(available, pendingOpen, pendingFrozen)
 
+type Request = Extract<OpeningMessage, { name: 'openChannel' }>['body']
+interface Denied {
+  readonly code: ErrorCode
+  readonly limit?: OpenLimit
+}
+
+/** R7: the rules that look at nothing but the request. */
+function policyRefusal(policy: OpenPolicy, from: AccountId, { deposit, share }: Request): Denied | undefined {
+  const { enabled, peers, depositMin, shareMax, sharePercent } = policy
+  if (!enabled || peers?.some((peer) => equalBytes(peer, from)) === false) return { code: 'open_not_allowed' }
+  if (deposit.amount < depositMin) return { code: 'open_not_allowed', limit: ['deposit_min', depositMin] }
+  const byDeposit = sharePercent === undefined ? shareMax : (deposit.amount * BigInt(sharePercent)) / 100n
+  const most = (byDeposit < shareMax ? byDeposit : shareMax) as Amount
+  return share > most ? { code: 'open_not_allowed', limit: ['share_max', most] } : undefined
+}
+
 export class Openings {
   readonly #attempts = new Map<string, Attempt>()
   /** Peers whose request is being looked at: one of each at a time, from its first message on. */
   readonly #asking = new Set<string>()
+  /** Shares of attempts under way. */
+  readonly #granting = new Map<string, Amount>()
   #closed = false
 
   constructor(private readonly options: OpeningsOptions) {}
@@ -126,7 +159,7 @@ export class Openings {
     for (const attempt of this.#attempts.values()) attempt.funded(channel)
   }
 
-  async #answerOne(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
+  async #answerOne(from: AccountId, body: Request): Promise<void> {
     const peer = idText(from)
     const live = [...this.#attempts.values()].some(
       (attempt) => !attempt.ended && equalBytes(attempt.peer.account, from),
@@ -145,29 +178,43 @@ export class Openings {
   }
 
   /** R7, and what a peer could pile up here. Undefined where the opening is granted. */
-  #refusal(from: AccountId, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): ErrorCode | undefined {
+  #refusal(from: AccountId, body: Request): Denied | undefined {
     const { openPolicy, ledgerFresh, book, env } = this.options
-    const { enabled, depositMin, shareMax } = openPolicy()
-    if (!enabled || body.deposit.amount < depositMin || body.share > shareMax) return 'open_not_allowed'
-    if (!ledgerFresh()) return 'unavailable' // A1
-    if (body.validUntil > env().view.time + LIMITS.opening_valid_s) return 'open_terms'
-    return book.unfunded(from) < LIMITS.openings_unfunded ? undefined : 'busy'
+    const policy = openPolicy()
+    const denied = policyRefusal(policy, from, body)
+    if (denied !== undefined) return denied
+    if (!ledgerFresh()) return { code: 'unavailable' } // A1
+    if (body.validUntil > env().view.time + LIMITS.opening_valid_s) return { code: 'open_terms' }
+    if (book.unfunded(from) >= LIMITS.openings_unfunded) return { code: 'busy' }
+    const granted = plus(book.granted(), ...this.#granting.values(), body.share)
+    const within = policy.shareBudget === undefined || body.share === 0n || granted <= policy.shareBudget
+    return within ? undefined : { code: 'open_no_funds' }
+  }
+
+  /** What the account holds where a share is asked for. */
+  async #unaffordable(share: Amount): Promise<ErrorCode | undefined> {
+    const balance = await this.options.wallet.balance()
+    if (!balance.ok) return shareCode(balance.error.code)
+    const { fundsKept } = this.options.openPolicy()
+    // Others may be taking theirs meanwhile: what is to stay counts all of them.
+    const needed = fundsKept === undefined ? share : plus(fundsKept, ...this.#granting.values())
+    return totalOf(balance.value) < needed ? 'open_no_funds' : undefined
   }
 
   /** The peer's part: policy first, then what the account holds where a share is asked for. */
-  async #answer(peer: AccountView, body: Extract<OpeningMessage, { name: 'openChannel' }>['body']): Promise<void> {
-    const { env, wallet, limits } = this.options
+  async #answer(peer: AccountView, body: Request): Promise<void> {
+    const { env, limits } = this.options
     const name = bytesToHex(body.attempt)
     if (this.#closed || this.#attempts.has(name)) return
     const attempt = this.#begin(body.attempt, peer)
     attempt.take(receiveOpening(body, { account: peer.account, n: peer.n }, env()))
     const refusal = this.#refusal(peer.account, body)
     const salt = new Uint8Array(this.options.entropy(32))
-    if (refusal !== undefined) attempt.input({ type: 'openDenied', code: refusal })
+    if (refusal !== undefined) attempt.input({ type: 'openDenied', ...refusal })
     else if (body.share > 0n) {
-      const balance = await wallet.balance()
-      if (!balance.ok) attempt.input({ type: 'openDenied', code: shareCode(balance.error.code) })
-      else if (totalOf(balance.value) < body.share) attempt.input({ type: 'openDenied', code: 'no_capacity' })
+      this.#granting.set(name, body.share) // from here on: others ask meanwhile
+      const code = await this.#unaffordable(body.share)
+      if (code !== undefined) attempt.input({ type: 'openDenied', code })
     }
     attempt.input({ type: 'openAllowed', limits, salt })
     await this.#finish(attempt)
@@ -182,6 +229,7 @@ export class Openings {
   async #finish(attempt: Attempt): Promise<Result<ChannelId>> {
     const outcome = await attempt.outcome
     this.#attempts.delete(bytesToHex(attempt.name))
+    this.#granting.delete(bytesToHex(attempt.name))
     const peer = idText(attempt.peer.account)
     if (outcome.ok) this.options.logger.info('channel.opened', { peer, channel: idText(outcome.value) })
     else this.options.logger.info('channel.open_failed', { peer, code: outcome.error.code })
@@ -189,7 +237,7 @@ export class Openings {
   }
 
   #deny(to: AccountId, attempt: Uint8Array, code: ErrorCode): void {
-    this.options.send(to, { name: 'openRefused', body: { attempt, code } })
+    this.options.send(to, { name: 'openRefused', body: { attempt, code, limit: null } })
   }
 
   #failed(error: unknown): void {

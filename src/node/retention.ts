@@ -19,6 +19,9 @@ export const wasSeen = (tx: Pick<Tx, 'get'>, expiry: number, tag: Digest): boole
 export const remember = (tx: Tx, expiry: number, tag: Digest): void =>
   tx.put({ key: replayKey(expiry, tag), value: NOTHING })
 
+/** Where nothing came of it: the same onion would be refused for the same reason. */
+export const forget = (tx: Tx, expiry: number, tag: Digest): void => tx.delete(replayKey(expiry, tag))
+
 /** The row of this key ends at `end`, ledger seconds. @param id names it among those that end with it. */
 export const endingRow = (end: number, id: Digest, key: Uint8Array): Row => ({
   key: tableKey('requestEnd', end, id),

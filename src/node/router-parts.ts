@@ -16,6 +16,7 @@ import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { LiveChannel } from './live-channel.js'
+import type { PeerRecords } from './peer-records.js'
 
 export interface RouterParts {
   readonly chain: ChainAdapter
@@ -41,19 +42,23 @@ export interface RouterParts {
   readonly success: SuccessEstimate
   /** R4: what the end of an attempt teaches. */
   readonly learn: (tx: Tx, lessons: readonly Lesson[]) => void
+  /** What peers have shown, and hold of our channels (jamming). */
+  readonly records: PeerRecords
   /** An obligation was stored, or ended (T3). */
   readonly kept: (tx: Tx, obligation: Obligation) => void
 }
 
-/** Most able first: a forward takes the first that passes. */
-export function channelsTo(parts: RouterParts, account: AccountId): OutgoingChannel[] {
+/** Most able first: a forward takes the first that passes. @param peer who offers the lock that is to be forwarded. */
+export function channelsTo(parts: RouterParts, account: AccountId, peer: AccountId): OutgoingChannel[] {
   return parts.channels
     .all()
     .filter((channel) => equalBytes(channel.peer, account) && channel.state.phase !== 'closed')
     .map((channel) => {
-      const { ready, closing, canSend, slotsFree } = capacityOf(channel)
+      const capacity = capacityOf(channel)
+      const { ready, closing, canSend, slotsFree } = capacity
       const phase = closing ? ('closing' as const) : ready ? ('ready' as const) : ('offline' as const)
-      return { channel: channel.id, policy: parts.policyOf(channel), phase, canSend, slotsFree }
+      const room = parts.records.room(channel, capacity, peer)
+      return { channel: channel.id, policy: parts.policyOf(channel), phase, canSend, slotsFree, room }
     })
     .sort((a, b) => compareAmounts(b.canSend, a.canSend))
 }

@@ -6,19 +6,21 @@ import { type Policy, zPolicy } from './policy.js'
 
 /**
  * The one table from a local reason to what leaves this node, readable by the payer alone. Finer reasons stay here:
- * they would tell balances, connections, or which invoices exist.
+ * they would tell balances, connections, or which invoices exist. What the payer cannot mend by another onion is one
+ * answer: whether a next hop is unknown, away, disabled, full or out of money, a payer who probes is not told (BOLT 4
+ * has a code for each).
  */
 export const TOLD = {
   // forwarding
   ledger_stale: 'temporary_failure',
   onion_replayed: 'onion_replayed',
   payload_invalid: 'payload_invalid',
-  forwarding_off: 'forwarding_off',
-  unknown_next_hop: 'unknown_next_hop',
+  forwarding_off: 'temporary_failure',
+  unknown_next_hop: 'temporary_failure',
   circular_route: 'circular_route',
-  channel_offline: 'next_hop_unavailable',
-  channel_closing: 'next_hop_unavailable',
-  channel_disabled: 'next_hop_unavailable',
+  channel_offline: 'temporary_failure',
+  channel_closing: 'temporary_failure',
+  channel_disabled: 'temporary_failure',
   amount_below_minimum: 'amount_below_minimum',
   amount_above_maximum: 'amount_above_maximum',
   fee_too_small: 'fee_too_small',
@@ -28,13 +30,15 @@ export const TOLD = {
   point_zero: 'point_unusable',
   point_live: 'point_unusable',
   point_revealed: 'point_unusable',
-  balance_too_low: 'no_capacity',
-  slots_full: 'no_capacity',
+  balance_too_low: 'temporary_failure',
+  slots_full: 'temporary_failure',
+  kept_for_others: 'temporary_failure',
+  failed_too_often: 'temporary_failure',
   // after the decision
   channel_refused: 'temporary_failure',
-  proposal_void: 'next_hop_unavailable',
+  proposal_void: 'temporary_failure',
   downstream_expired: 'lock_expired',
-  downstream_malformed: 'next_hop_unavailable',
+  downstream_malformed: 'temporary_failure',
   downstream_unreadable: 'onion_unreadable',
   // receiving: one answer, or a stranger could ask which invoices exist and whether they are paid
   invoice_unknown: 'payment_details_wrong',
@@ -67,6 +71,33 @@ export function reasonOfChannel(code: ErrorCode | 'unknown'): LocalReason {
     default:
       return 'channel_refused'
   }
+}
+
+/** The same for a payer, about a channel of its own: nobody else hears of it. */
+export function codeOfOwnChannel(code: ErrorCode | 'unknown'): ErrorCode {
+  switch (reasonOfChannel(code)) {
+    case 'balance_too_low':
+    case 'slots_full':
+      return 'no_capacity'
+    case 'channel_closing':
+    case 'channel_offline':
+    case 'proposal_void':
+      return 'next_hop_unavailable'
+    case 'point_live':
+      return 'point_unusable'
+    default:
+      return 'temporary_failure'
+  }
+}
+
+/**
+ * R7: which side lacks capacity, as far as one answer for everything lets the payer know it. The last hub's channel to
+ * the payee is the payee's inbound capacity.
+ * @param at index of the hop that reports, in a route of `hops`.
+ */
+export function placed(code: ErrorCode, at: number, hops: number): ErrorCode {
+  if (code !== 'temporary_failure' || at === hops - 1) return code
+  return at === hops - 2 ? 'no_capacity_to_payee' : 'no_capacity_on_route'
 }
 
 /** These tell the hop's policy too: a payer with an old one can try again at once. */

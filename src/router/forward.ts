@@ -7,6 +7,7 @@ import type { AccountId, ChannelId } from '../base/ids.js'
 import type { ForwardArrival } from './arrival.js'
 import type { LocalReason } from './failure.js'
 import { feeOf } from './fee.js'
+import { type Bucket, bucketFor, type Claimant, type Room } from './jamming/buckets.js'
 import { amountRefusal, type Policy } from './policy.js'
 
 /** One of our channels to the next hop, as it stands. */
@@ -18,6 +19,8 @@ export interface OutgoingChannel {
   readonly canSend: Amount
   /** Locks that we may still offer (C9). */
   readonly slotsFree: number
+  /** Of all of it, what forwards of others hold. */
+  readonly room: Room
 }
 
 /** Seconds. */
@@ -38,6 +41,8 @@ export interface ForwardContext {
   /** The arrival's tag is in the durable replay set. */
   readonly replayed: boolean
   readonly bounds: ExpiryBounds
+  /** The peer that offers the lock, by what it has shown so far. */
+  readonly claimant: Claimant
   /** Every channel to this account, best first. */
   readonly channelsTo: (account: AccountId) => readonly OutgoingChannel[]
   /** `live`: in a lock of any of our channels; `revealed`: in the ledger's registry (R1). */
@@ -76,10 +81,17 @@ function feeRefusal({ arrival, channel }: ForwardThrough): LocalReason | undefin
   return unless(paid !== undefined && paid >= feeOf(channel.policy, arrival.payload.amount), 'fee_too_small')
 }
 
+const bucketOf = ({ arrival, context, channel }: ForwardThrough): Bucket | undefined =>
+  bucketFor(channel.room, context.claimant, arrival.payload.amount)
+
 /** First what does not depend on the channel … */
 export const NODE_RULES: readonly Rule<Forward>[] = [
   { name: 'the ledger view is fresh (A1)', refusal: ({ context }) => unless(context.ledgerFresh, 'ledger_stale') },
   { name: 'the onion is new (R2)', refusal: ({ context }) => unless(!context.replayed, 'onion_replayed') },
+  {
+    name: 'the peer has not failed too often of late (probing, fast jamming)',
+    refusal: ({ context }) => unless(context.claimant.mayFail, 'failed_too_often'),
+  },
   { name: 'this node forwards', refusal: ({ context }) => unless(context.forwarding, 'forwarding_off') },
   {
     name: 'the next hop is not the previous one',
@@ -102,10 +114,11 @@ export const NODE_RULES: readonly Rule<Forward>[] = [
   { name: 'the outgoing point is finite and not in use (R1)', refusal: pointRefusal },
 ]
 
-/** … then each channel to the next hop, in turn. */
+/**
+ * … then each channel to the next hop, in turn. First what the payer can mend, and is told; what would tell how the
+ * channel stands comes after it, with one answer for all of it (failure.ts).
+ */
 export const CHANNEL_RULES: readonly Rule<ForwardThrough>[] = [
-  { name: 'the channel is ready', refusal: phaseRefusal },
-  { name: 'the policy is enabled', refusal: ({ channel }) => unless(channel.policy.enabled, 'channel_disabled') },
   {
     name: 'the amount is within the policy',
     refusal: ({ arrival, channel }) => amountRefusal(channel.policy, arrival.payload.amount),
@@ -116,6 +129,8 @@ export const CHANNEL_RULES: readonly Rule<ForwardThrough>[] = [
     refusal: ({ arrival, channel }) =>
       unless(arrival.incoming.expiry - arrival.payload.expiry >= channel.policy.expiryDelta, 'expiry_delta_too_small'),
   },
+  { name: 'the channel is ready', refusal: phaseRefusal },
+  { name: 'the policy is enabled', refusal: ({ channel }) => unless(channel.policy.enabled, 'channel_disabled') },
   {
     name: 'the channel has a free slot',
     refusal: ({ channel }) => unless(channel.slotsFree > 0, 'slots_full'),
@@ -123,6 +138,10 @@ export const CHANNEL_RULES: readonly Rule<ForwardThrough>[] = [
   {
     name: 'the channel has the balance',
     refusal: ({ arrival, channel }) => unless(channel.canSend >= arrival.payload.amount, 'balance_too_low'),
+  },
+  {
+    name: 'half of the channel is left to peers with a record of good payments (jamming)',
+    refusal: (through) => unless(bucketOf(through) !== undefined, 'kept_for_others'),
   },
 ]
 
@@ -136,7 +155,7 @@ export interface OutgoingOffer {
 }
 
 export type ForwardDecision =
-  | { readonly kind: 'forward'; readonly offer: OutgoingOffer; readonly fee: Amount }
+  | { readonly kind: 'forward'; readonly offer: OutgoingOffer; readonly fee: Amount; readonly bucket: Bucket }
   | { readonly kind: 'fail'; readonly reason: LocalReason; readonly policy: Policy | null }
 
 /** First rule that does not hold, and its place in the list. */
@@ -148,14 +167,17 @@ function firstRefusal<S>(rules: readonly Rule<S>[], subject: S): { at: number; r
   return undefined
 }
 
-function decided(arrival: ForwardArrival, channel: OutgoingChannel): ForwardDecision {
+function decided(through: ForwardThrough): ForwardDecision {
+  const { arrival, channel } = through
   const { payload, point, onion, incoming } = arrival
   const fee = minus(incoming.amount, payload.amount)
-  invariant(point !== null && fee !== undefined, 'R3', 'a forward passed every rule')
+  const bucket = bucketOf(through)
+  invariant(point !== null && fee !== undefined && bucket !== undefined, 'R3', 'a forward passed every rule')
   return {
     kind: 'forward',
     offer: { channel: channel.channel, amount: payload.amount, point, expiry: payload.expiry, onion },
     fee,
+    bucket,
   }
 }
 
@@ -168,8 +190,9 @@ export function decideForward(arrival: ForwardArrival, context: ForwardContext):
   if (refused !== undefined) return { kind: 'fail', reason: refused.reason, policy: null }
   let furthest: { at: number; reason: LocalReason; policy: Policy } | undefined
   for (const channel of context.channelsTo(arrival.payload.next)) {
-    const refusal = firstRefusal(CHANNEL_RULES, { arrival, context, channel })
-    if (refusal === undefined) return decided(arrival, channel)
+    const through = { arrival, context, channel }
+    const refusal = firstRefusal(CHANNEL_RULES, through)
+    if (refusal === undefined) return decided(through)
     if (furthest === undefined || refusal.at > furthest.at) furthest = { ...refusal, policy: channel.policy }
   }
   invariant(furthest !== undefined, 'R3', 'the next hop is known')

@@ -9,7 +9,7 @@ import { type ErrorCode, invariant, unreachable } from '../base/errors.js'
 import type { AccountId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { decodeFailure, reasonOfChannel, TOLD } from './failure.js'
+import { codeOfOwnChannel, decodeFailure, placed } from './failure.js'
 import { type Invoice, invoiceDigest } from './invoice.js'
 import type { LockRef } from './obligation-record.js'
 import { readFailure } from './onion/failure.js'
@@ -140,7 +140,8 @@ function failureOf(attempt: Attempt, reason: Uint8Array): { failure: AttemptFail
   if (read === undefined) return { failure: { code: 'failure_unreadable', hop: null }, policy: null }
   const message = decodeFailure(read.message)
   const hop = attempt.accounts[read.hop]!
-  return { failure: { code: message?.code ?? 'failure_unreadable', hop }, policy: message?.policy ?? null }
+  const code = placed(message?.code ?? 'failure_unreadable', read.hop, attempt.accounts.length)
+  return { failure: { code, hop }, policy: message?.policy ?? null }
 }
 
 function attemptFailed(payment: Pending, failure: AttemptFailure, policy: Policy | null = null): PaymentStep {
@@ -168,7 +169,7 @@ function stepPending(payment: Pending, event: PaymentEvent): PaymentStep {
     case 'dead':
       return attemptFailed(payment, { code: 'lock_expired', hop: null })
     case 'void':
-      return attemptFailed(payment, { code: TOLD[reasonOfChannel(event.code)], hop: null })
+      return attemptFailed(payment, { code: codeOfOwnChannel(event.code), hop: null })
     default:
       return unreachable(event)
   }

@@ -40,8 +40,13 @@ let channels: readonly ChannelId[] = []
 
 t.test('openings: refused by policy, concurrent, once per key', async (t) => {
   for (const { node } of [payer, hospital, alice]) must(await node.connect({ account: hub.node.account, url: hub.url }))
-  t.match(await payer.node.openChannel('small', wish(99n, 0n)), { ok: false, error: { code: 'open_not_allowed' } })
-  t.match(await payer.node.openChannel('greedy', wish(100n, 1_000_001n)), { error: { code: 'open_not_allowed' } })
+  t.match(await payer.node.openChannel('small', wish(99n, 0n)), {
+    ok: false,
+    error: { code: 'open_not_allowed', detail: 'deposit at least 1.00' },
+  })
+  t.match(await payer.node.openChannel('greedy', wish(100n, 1_000_001n)), {
+    error: { code: 'open_not_allowed', detail: 'inbound at most 10000.00' },
+  })
   t.match(await hospital.node.openChannel('poor', wish(5_001n, 0n)), { error: { code: 'insufficient_funds' } })
   t.equal(hub.node.channels().length, 0)
   const opened = await Promise.all([
@@ -136,7 +141,7 @@ t.test('every refusal of the hub and of the payee, read by the payer', async (t)
   const nobody = curve.multiplyBase(sha256(Uint8Array.of(9)) as Uint8Array as Scalar)
   const now = village.ledger.head.time
   const cases: readonly (readonly [string, Route])[] = [
-    ['0 unknown_next_hop', honest(1_000n, { last: { account: nobody as Point } })],
+    ['0 temporary_failure', honest(1_000n, { last: { account: nobody as Point } })],
     ['0 circular_route', honest(1_000n, { last: { account: puppet.context.terms.accounts[0] } })],
     ['0 fee_too_small', honest(1_000n, { first: { amount: cents(1_000n) } })],
     ['0 fee_too_small', honest(1_000n, { first: { amount: cents(999n) } })],
@@ -161,7 +166,7 @@ t.test('every refusal of the hub and of the payee, read by the payer', async (t)
   t.equal(codeOf(t, await attempt(puppet, second, { ...honest(280_000n) })), '1 payment_details_wrong')
   must(await payer.node.pay('fill', (await textOf('fill', 250_000n)).text, cents(100n)))
   t.match(await payer.node.waitPayment('fill', 60_000), { status: 'succeeded' })
-  t.equal(codeOf(t, await attempt(puppet, second, honest(200_000n))), '0 no_capacity')
+  t.equal(codeOf(t, await attempt(puppet, second, honest(200_000n))), '0 temporary_failure')
 
   const wrongSecret = { ...invoice, secret: sha256(invoice.secret) }
   t.equal(codeOf(t, await attempt(puppet, wrongSecret, honest(1_000n))), '1 payment_details_wrong')
@@ -194,7 +199,7 @@ async function paidOnce(t: Test, puppet: Puppet, invoice: Invoice, honest: (amou
   const gone = await invoiceOf('gone', 3_000n)
   await village.stop(hospital)
   await until(() => hub.node.channel(channels[1]!)?.connected === false)
-  t.equal(codeOf(t, await attempt(puppet, gone, honest(3_000n))), '0 next_hop_unavailable')
+  t.equal(codeOf(t, await attempt(puppet, gone, honest(3_000n))), '0 temporary_failure')
   const paid = 500_000n + 50n
   t.equal(puppet.state.current.content.balances[0], 800_000n - paid, 'every refused lock came back whole')
   const fees = [500_000n, 250_000n, 1_000n].reduce((sum, value) => sum + (value * 100n + 999_999n) / 1_000_000n, 0n)

@@ -62,7 +62,7 @@ t.test(
     const next = { account: payer.node.account, amount: cents(499n), expiry: time + 3 * HOUR }
     const routes: readonly (readonly [string, Route])[] = [
       ['payment_details_wrong', { channel: aliceChannel as ChannelId, fee: cents(0n), hops: [payee] }],
-      ['no_capacity', { channel: aliceChannel as ChannelId, fee: cents(101n), hops: [first, next] }],
+      ['temporary_failure', { channel: aliceChannel as ChannelId, fee: cents(101n), hops: [first, next] }],
     ]
     const offers = routes.map(([code, route], i) => {
       const sessionKey = sessionKeyFrom(sha256(utf8(`replay ${i}`)))

@@ -143,7 +143,7 @@ export function fictions(rng: Rng, { channel, attempt }: Subject): NodeMessage[]
       name: 'channelSigned',
       body: { attempt, signature: f.signature(), half: f.flag() ? f.half() : null, accountSignature: f.signature() },
     },
-    { name: 'openRefused', body: { attempt, code: 'open_terms' } },
+    { name: 'openRefused', body: { attempt, code: 'open_terms', limit: f.flag() ? null : ['share_max', f.amount()] } },
     { name: 'propose', body: { channel, operations: f.bytes(2_000) } },
     {
       name: 'commit',

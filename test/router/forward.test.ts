@@ -50,6 +50,7 @@ import {
   outgoing,
   policy,
   session,
+  stranger,
   toBob,
   toCarol,
 } from './support.js'
@@ -174,6 +175,8 @@ const ROUTE = {
 const OFFER = must(routeOffer(ROUTE, invoiceOf(), session(7)))
 const ARRIVAL = arrivalOf('forward', lockFrom(alice, OFFER), bob)
 
+const FULL = { ...outgoing.room, general: outgoing.room.whole }
+
 t.test('R3: a lock that fits is forwarded, with the point that the hub computed', (t) => {
   const decision = decideForward(ARRIVAL, forwardContext())
   t.match(decision, { kind: 'forward', fee: TERMS[0]!.amount - TERMS[1]!.amount })
@@ -195,18 +198,20 @@ t.test('R3: every rule refuses with its reason, and reasons come in the order of
   const cases: [LocalReason, Change][] = [
     ['ledger_stale', { context: { ledgerFresh: false } }],
     ['onion_replayed', { context: { replayed: true } }],
+    ['failed_too_often', { context: { claimant: { ...stranger, mayFail: false } } }],
     ['forwarding_off', { context: { forwarding: false } }],
     ['unknown_next_hop', { context: { channelsTo: () => [] } }],
     ['expiry_too_near', { context: { bounds: { near: expiry - NOW + 1, far: 86_400 } } }],
     ['expiry_too_far', { context: { bounds: { near: 300, far: ARRIVAL.incoming.expiry - NOW - 1 } } }],
     ['point_live', { context: { pointUse: () => 'live' } }],
-    ['channel_closing', { channel: { phase: 'closing' } }],
-    ['channel_disabled', { policy: { enabled: false } }],
     ['amount_below_minimum', { policy: { minAmount: cents(124_123) } }],
     ['fee_too_small', { policy: { base: cents(6) } }],
     ['expiry_delta_too_small', { policy: { expiryDelta: 601 } }],
+    ['channel_closing', { channel: { phase: 'closing' } }],
+    ['channel_disabled', { policy: { enabled: false } }],
     ['slots_full', { channel: { slotsFree: 0 } }],
     ['balance_too_low', { channel: { canSend: cents(124_121) } }],
+    ['kept_for_others', { channel: { room: FULL } }],
   ]
   const decideWith = (...changes: Change[]) => {
     const channel = Object.assign({}, outgoing, ...changes.map((change) => change.channel))
@@ -247,7 +252,7 @@ t.test('R3: every rule refuses with its reason, and reasons come in the order of
     reason: 'balance_too_low',
     policy: { ppm: 1 },
   })
-  t.equal(NODE_RULES.length + CHANNEL_RULES.length, 15)
+  t.equal(NODE_RULES.length + CHANNEL_RULES.length, 17)
   t.end()
 })
 
@@ -260,6 +265,11 @@ t.test('what the payer may learn: one table, every code known, every message fit
     t.ok(message.code in ERRORS)
     t.equal(message.policy !== null, /amount_(below|above)|fee_too|delta_too/.test(reason))
   }
+  // How a hop and its channels stand: one answer, to the byte.
+  const standing = /^(ledger_stale|forwarding_off|unknown_next|channel_|balance_|slots_|kept_|failed_too|proposal_)/
+  const answers = (Object.keys(TOLD) as LocalReason[]).filter((reason) => standing.test(reason))
+  t.equal(answers.length, 12)
+  t.equal(new Set(answers.map((reason) => bytesToHex(encodeFailure(translate(reason, policy))))).size, 1)
   const largest = {
     code: 'expiry_delta_too_small',
     policy: { ...policy, expiryDelta: Number.MAX_SAFE_INTEGER },

@@ -66,16 +66,16 @@ t.test('R3: upstream is released only by an end of the outgoing lock, with a fai
     ],
     [
       { kind: 'outgoingReturned', reason: new Uint8Array(7) },
-      { hop: 0, code: 'next_hop_unavailable' },
+      { hop: 0, code: 'temporary_failure' },
     ],
     [{ kind: 'outgoingDead' }, { hop: 0, code: 'lock_expired' }],
     [
       { kind: 'outgoingVoid', code: 'proposal_void' },
-      { hop: 0, code: 'next_hop_unavailable' },
+      { hop: 0, code: 'temporary_failure' },
     ],
     [
       { kind: 'outgoingVoid', code: 'balance_too_low' },
-      { hop: 0, code: 'no_capacity' },
+      { hop: 0, code: 'temporary_failure' },
     ],
   ] as const
   for (const [event, expected] of cases) {

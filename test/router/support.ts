@@ -6,6 +6,7 @@ import { prfScalar, sha256 } from '../../src/base/digest.js'
 import { type Arrival, type IncomingLock, openArrival } from '../../src/router/arrival.js'
 import type { ForwardContext, OutgoingChannel, OutgoingOffer } from '../../src/router/forward.js'
 import { createInvoice, type Invoice, type InvoiceRequest } from '../../src/router/invoice.js'
+import type { Claimant } from '../../src/router/jamming/buckets.js'
 import { sessionKeyFrom } from '../../src/router/onion/crypto.js'
 import { EMPTY_GRAPH } from '../../src/router/pathfind.js'
 import type { Policy } from '../../src/router/policy.js'
@@ -92,6 +93,16 @@ export const outgoing: OutgoingChannel = {
   phase: 'ready',
   canSend: cents(10n ** 9n),
   slotsFree: 10,
+  room: { whole: { slots: 10, value: cents(10n ** 9n) }, general: { slots: 0, value: cents(0n) }, ownGeneral: 0 },
+}
+
+/** A stranger, where nobody is known yet. */
+export const stranger: Claimant = {
+  othersKnown: false,
+  known: false,
+  reach: { slots: 0, value: cents(0n) },
+  protected: { slots: 0, value: cents(0n) },
+  mayFail: true,
 }
 
 export const forwardContext = (change: Partial<ForwardContext> = {}): ForwardContext => ({
@@ -100,6 +111,7 @@ export const forwardContext = (change: Partial<ForwardContext> = {}): ForwardCon
   forwarding: true,
   replayed: false,
   bounds: { near: 300, far: 86_400 },
+  claimant: stranger,
   channelsTo: (account) => (account.join() === carol.account.join() ? [outgoing] : []),
   pointUse: () => 'free',
   ...change,

@@ -77,8 +77,18 @@ export const channelSigned = define(
   }),
 )
 
-/** Either side gives the attempt up before it signed the transaction. */
-export const openRefused = define(40, 'openRefused', z.strictObject({ attempt: zAttempt, code: zText(64) }))
+/** R7: the bound of the accepter's policy that a request breaks. What an account has or has given is not told. */
+export const OPEN_RULES = ['deposit_min', 'share_max'] as const
+export type OpenRule = (typeof OPEN_RULES)[number]
+
+/**
+ * Either side gives the attempt up before it signed the transaction. `limit`: the bound of the policy that was broken.
+ */
+export const openRefused = define(
+  40,
+  'openRefused',
+  z.strictObject({ attempt: zAttempt, code: zText(64), limit: z.tuple([z.enum(OPEN_RULES), zAmount]).nullable() }),
+)
 
 export const OPENING_MESSAGES = [openChannel, acceptChannel, channelHalf, channelSigned, openRefused] as const
 export type OpeningMessage = MessageOf<(typeof OPENING_MESSAGES)[number]>

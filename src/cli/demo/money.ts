@@ -176,7 +176,8 @@ function planHospital(
   const due = plus(...payments.filter(({ hospital }) => hospital === name).map(({ amount }) => amount))
   const deposit = draw(...OWN_DEPOSIT) as Amount
   const mint = plus(deposit, draw(...SPARE) as Amount)
-  const share = plus(due, draw(...SPARE) as Amount)
+  // Twice what is due: half of a channel is kept for peers with a record, and a payer begins without one.
+  const share = plus(due, due, draw(...SPARE) as Amount)
   return { name, kind: 'hospital', identity, canary: isCanary(name), mint, deposit, share }
 }
 
