@@ -142,11 +142,11 @@ export type AttemptEnd =
 function blame(code: ErrorCode): 'always' | 'amount' | 'nothing' {
   switch (code) {
     case 'no_capacity':
+    case 'no_capacity_on_route':
+    case 'no_capacity_to_payee':
+    case 'temporary_failure': // one answer for many reasons (failure.ts): a smaller amount may pass
       return 'amount'
     case 'next_hop_unavailable':
-    case 'temporary_failure':
-    case 'unknown_next_hop':
-    case 'forwarding_off':
       return 'always'
     default:
       return 'nothing' // prices, points and times: the next route has others

@@ -133,7 +133,7 @@ t.test(`${CUTS} cuts at random moments of a stream of payments both ways, seed $
   const { failed } = sums(payer, books.claims)
   t.comment(`${failed.length} of ${books.claims.size} failed: the peer was away`)
   t.ok(
-    failed.every((text) => / failed (next_hop_unavailable|no_route|temporary_failure)$/.test(text)),
+    failed.every((text) => / failed (next_hop_unavailable|no_route|no_capacity_to_payee)$/.test(text)),
     failed.join(),
   )
 })
