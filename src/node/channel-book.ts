@@ -17,7 +17,7 @@ import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
-import { type LiveChannel, liveChannel } from './live-channel.js'
+import { type LiveChannel, liveChannel, markOf } from './live-channel.js'
 import { type Disk, storedChannels, unknownToDatabase } from './stored-channel.js'
 
 /** Until when the ledger may take the opening, and the operator's key where this side asked. */
@@ -32,7 +32,7 @@ async function caughtUp(
 ): Promise<HighWaterCheck> {
   const unmarked = check === 'unknown' && highWater.damaged === 0
   if (state.phase === 'closed' || !(unmarked || check === 'database_ahead')) return check
-  await highWater.raise(id, { version: state.signed.version, revoked: state.revoked })
+  await highWater.raise(id, markOf(state))
   return 'equal'
 }
 

@@ -10,7 +10,7 @@ import type { Batch, Row, Store } from '../base/ports/store.js'
 import type { Mark } from '../store/high-water.js'
 import { appendEntry, truncateJournal } from '../store/journal.js'
 import { systemTimers, type Timers } from '../wire/environment.js'
-import { channelRow, type LiveChannel } from './live-channel.js'
+import { channelRow, type LiveChannel, markOf } from './live-channel.js'
 
 export interface Disk {
   readonly store: Store
@@ -204,7 +204,7 @@ export class Engine {
       puts.push(channelRow(channel))
       if (channel.state.phase === 'closed') marks.push([channel.id, null])
       else if (channel.fault === null) {
-        marks.push([channel.id, { version: channel.state.signed.version, revoked: channel.state.revoked }])
+        marks.push([channel.id, markOf(channel.state)])
       }
     }
     if (puts.length + deletes.length > 0) deletes.push(...this.takeDone())

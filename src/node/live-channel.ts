@@ -7,7 +7,7 @@ import { idText } from '../base/ids.js'
 import type { Row } from '../base/ports/store.js'
 import { decodeChannel, encodeChannel } from '../channel/snapshot.js'
 import type { Channel, Context } from '../channel/types.js'
-import type { HighWaterCheck } from '../store/high-water.js'
+import type { HighWaterCheck, Mark } from '../store/high-water.js'
 import { type JournalHead, zJournalHead } from '../store/journal.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
@@ -44,6 +44,14 @@ export function liveChannel(context: Context, state: Channel, journal: JournalHe
     highWater: 'equal',
   }
 }
+
+/** What the high-water file promises of a channel in this state (S2). */
+export const markOf = ({ signed, revoked, phase }: Channel): Mark => ({
+  version: signed.version,
+  revoked,
+  // C10: what may sign an end never runs rounds again; a database that says otherwise has forgotten it.
+  ended: phase !== 'funding' && phase !== 'open',
+})
 
 export const channelRow = ({ id, state, journal }: LiveChannel): Row => ({
   key: tableKey('channel', id),

@@ -7,7 +7,7 @@ import type { Channel, Terms } from '../channel/types.js'
 import type { HighWater, HighWaterCheck } from '../store/high-water.js'
 import { type JournalHead, verifyJournal } from '../store/journal.js'
 import { tableKey, tableRange } from '../store/tables.js'
-import { readChannelRow } from './live-channel.js'
+import { markOf, readChannelRow } from './live-channel.js'
 
 /**
  * row_lost: terms without a readable state. journal_broken: its chain has a gap. database_behind: the high-water file
@@ -42,8 +42,6 @@ export async function* storedChannels(disk: Disk): AsyncGenerator<StoredChannel>
     yield { terms, row, check, fault: await faultOf(disk, terms.channel, row, check) }
   }
 }
-
-const markOf = ({ signed, revoked }: Channel) => ({ version: signed.version, revoked })
 
 /** Channels that the high-water file promises something about and the database has never heard of. */
 export function unknownToDatabase({ store, highWater }: Disk): ChannelId[] {

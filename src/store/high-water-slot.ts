@@ -6,6 +6,8 @@ import type { ChannelId } from '../base/ids.js'
 export interface Mark {
   readonly version: number
   readonly revoked: number
+  /** C10: the rounds have ended for good; an exit or a close may have been signed. */
+  readonly ended: boolean
 }
 
 /** What stands at one position; no channel: it is free again. */
@@ -16,11 +18,13 @@ export interface Slot {
   readonly mark: Mark
 }
 
-/** 32 channel, 8 version, 8 revoked, 8 sequence, 8 check. */
+/** 32 channel, 8 version, 1 ended, 7 revoked, 8 sequence, 8 check. */
 export const SLOT_BYTES = 64
 export const PAGE_BYTES = 4_096
 export const SLOTS_PER_PAGE = PAGE_BYTES / SLOT_BYTES
 const BODY_BYTES = SLOT_BYTES - 8
+const ENDED_AT = 40
+const ENDED = 1
 const NO_CHANNEL = new Uint8Array(32)
 
 /** The two copies of a position lie in neighbouring pages: no torn sector holds both. Page 0 is the header. */
@@ -29,7 +33,9 @@ export const slotOffset = (position: number, sequence: number): number =>
   SLOT_BYTES * (position % SLOTS_PER_PAGE)
 
 export function encodeSlot(file: Uint8Array, position: number, { sequence, channel, mark }: Slot): Uint8Array {
-  const body = concatBytes(channel ?? NO_CHANNEL, u64(mark.version), u64(mark.revoked), u64(sequence))
+  const revoked = u64(mark.revoked) // below 2^53 (C3 has 2^48 versions): its first byte is free
+  revoked[0] = mark.ended ? ENDED : 0
+  const body = concatBytes(channel ?? NO_CHANNEL, u64(mark.version), revoked, u64(sequence))
   return concatBytes(body, checkOf(file, position, body))
 }
 
@@ -37,14 +43,16 @@ export function encodeSlot(file: Uint8Array, position: number, { sequence, chann
 export function decodeSlot(file: Uint8Array, position: number, bytes: Uint8Array): Slot | 'empty' | 'torn' {
   if (bytes.every((byte) => byte === 0)) return 'empty'
   const body = bytes.subarray(0, BODY_BYTES)
-  const [version, revoked, sequence] = [readU64(body, 32), readU64(body, 40), readU64(body, 48)]
+  const ended = body[ENDED_AT] === ENDED
+  const counts = ended ? body.with(ENDED_AT, 0) : body
+  const [version, revoked, sequence] = [readU64(counts, 32), readU64(counts, ENDED_AT), readU64(counts, 48)]
   const whole = equalBytes(checkOf(file, position, body), bytes.subarray(BODY_BYTES, SLOT_BYTES))
   if (!whole || version === undefined || revoked === undefined || sequence === undefined) return 'torn'
   const channel = bytes.slice(0, 32)
   return {
     sequence,
     channel: equalBytes(channel, NO_CHANNEL) ? undefined : (channel as ChannelId),
-    mark: { version, revoked },
+    mark: { version, revoked, ended },
   }
 }
 

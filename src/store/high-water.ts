@@ -61,7 +61,7 @@ interface Place {
 const MAGIC = utf8('MRDHIGH1')
 const FILE_ID_BYTES = 16
 const GROWTH_PAGES = 16
-const NOTHING: Mark = { version: 0, revoked: 0 }
+const NOTHING: Mark = { version: 0, revoked: 0, ended: false }
 
 /**
  * S2's high-water file: outside LevelDB, of fixed-size slots, two per channel written in turn, so that a write torn by
@@ -99,6 +99,9 @@ function header(id: Uint8Array): Uint8Array {
   return page
 }
 
+/** In anything: what one knows and the other does not was lost there. */
+const isBelow = (a: Mark, b: Mark): boolean => a.version < b.version || a.revoked < b.revoked || (b.ended && !a.ended)
+
 export class HighWater {
   readonly #places: Place[] = []
   readonly #byChannel = new Map<string, Place>()
@@ -130,11 +133,11 @@ export class HighWater {
     return this.#damaged
   }
 
-  check(channel: ChannelId, { version, revoked }: Mark): HighWaterCheck {
+  check(channel: ChannelId, held: Mark): HighWaterCheck {
     const mark = this.#byChannel.get(idText(channel))?.mark
     if (mark === undefined) return 'unknown'
-    if (version < mark.version || revoked < mark.revoked) return 'database_behind'
-    return version === mark.version && revoked === mark.revoked ? 'equal' : 'database_ahead'
+    if (isBelow(held, mark)) return 'database_behind'
+    return isBelow(mark, held) ? 'database_ahead' : 'equal'
   }
 
   /** Every channel that this file promises something about: one that the database does not know was lost by it. */
@@ -149,11 +152,7 @@ export class HighWater {
   raise(channel: ChannelId, mark: Mark): Promise<void> {
     const name = idText(channel)
     const known = this.#byChannel.get(name)
-    invariant(
-      known === undefined || (mark.version >= known.mark.version && mark.revoked >= known.mark.revoked),
-      'S2',
-      'a high-water mark never falls',
-    )
+    invariant(known === undefined || !isBelow(mark, known.mark), 'S2', 'a high-water mark never falls')
     const place = known ?? this.#takePlace()
     place.channel = channel
     place.mark = mark

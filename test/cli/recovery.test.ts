@@ -70,7 +70,11 @@ t.test('doctor finds nothing wrong with what stands still, and says what each fa
 
   cpSync(at('hospital'), at('behind'), { recursive: true })
   const behind = must(await openDirectory(at('behind'), at('passphrase')))
-  await behind.highWater.raise(sha256(utf8('lost')) as Uint8Array as ChannelId, { version: 4, revoked: 3 })
+  await behind.highWater.raise(sha256(utf8('lost')) as Uint8Array as ChannelId, {
+    version: 4,
+    revoked: 3,
+    ended: false,
+  })
   await behind.close()
   t.match(await doctor('behind'), { code: 5, wrong: [{ check: 'channel', text: /RECOVERY/, mend: /meridian start/ }] })
   t.equal((await tried('doctor', ...dir('nowhere'))).code, 2)

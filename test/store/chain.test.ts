@@ -29,7 +29,7 @@ const codeOf = (result: Result<unknown>) => (result.ok ? 'ok' : result.error.cod
 const channelOf = (n: number) => new Uint8Array(32).fill(n) as ChannelId
 const alices = channelOf(1)
 const bobs = channelOf(2)
-const mark = (version: number, revoked: number): Mark => ({ version, revoked })
+const mark = (version: number, revoked: number, ended = false): Mark => ({ version, revoked, ended })
 
 t.test('keys order by id, then by counter; a table’s range holds its rows and no other’s', async (t) => {
   await fc.assert(
@@ -188,6 +188,7 @@ t.test('high-water file (S2)', async (t) => {
       [mark(9, 6), 'database_behind'],
       [mark(9, 7), 'database_ahead'],
       [mark(8, 8), 'database_ahead'],
+      [mark(8, 7, true), 'database_ahead'],
     ] as const
     for (const [have, verdict] of verdicts) t.equal(file.check(alices, have), verdict, JSON.stringify(have))
     t.equal(file.check(bobs, mark(0, 0)), 'equal')
@@ -195,6 +196,19 @@ t.test('high-water file (S2)', async (t) => {
     t.strictSame([file.torn, file.damaged], [0, 0])
     t.throws(() => file.raise(alices, mark(7, 7)), { name: 'InvariantError' })
     t.throws(() => file.raise(alices, mark(9, 6)), { name: 'InvariantError' })
+  })
+
+  await t.test('C10: that the rounds have ended is part of the promise', async (t) => {
+    await file.raise(bobs, mark(0, 0, true))
+    await file.close()
+    file = await reopen()
+    t.equal(file.check(bobs, mark(0, 0)), 'database_behind', 'a database that plays on')
+    t.equal(file.check(bobs, mark(9, 9)), 'database_behind', 'whatever it has signed since')
+    t.equal(file.check(bobs, mark(0, 0, true)), 'equal')
+    t.throws(() => file.raise(bobs, mark(0, 0)), { name: 'InvariantError' })
+    await file.forget(bobs)
+    await file.raise(bobs, mark(0, 0))
+    t.equal(file.check(bobs, mark(0, 0)), 'equal', 'the bit is not of the place')
   })
 
   await t.test('many channels, in several growths; a forgotten one frees its place', async (t) => {

@@ -161,7 +161,7 @@ t.test('a data directory is created once, locked, sealed, and opened as a whole'
   t.equal(codeOf(await openDirectory(dir, passphraseFile)), 'store_missing')
   const made = must(await createDirectory(dir, passphraseFile, { test: true }))
   await made.commit({ puts: [{ key: utf8('row'), value: utf8('a secret value') }], deletes: [] }, [
-    [channel, { version: 5, revoked: 4 }],
+    [channel, { version: 5, revoked: 4, ended: false }],
   ])
   t.equal(codeOf(await createDirectory(dir, passphraseFile, { test: true })), 'store_exists')
   t.equal(codeOf(await openDirectory(dir, passphraseFile)), 'store_locked')
@@ -171,7 +171,7 @@ t.test('a data directory is created once, locked, sealed, and opened as a whole'
   t.equal(codeOf(await openDirectory(dir, join(dir, '..', 'absent'))), 'passphrase_missing')
   const opened = must(await openDirectory(dir, passphraseFile))
   t.strictSame(opened.store.get(utf8('row')), utf8('a secret value'))
-  t.equal(opened.highWater.check(channel, { version: 5, revoked: 4 }), 'equal')
+  t.equal(opened.highWater.check(channel, { version: 5, revoked: 4, ended: false }), 'equal')
   t.strictSame(opened.suspicions, [])
   t.strictSame(opened.secrets.signingKey, made.secrets.signingKey)
   await opened.close()
@@ -194,7 +194,7 @@ t.test('what LevelDB loses without a word, the high-water file tells (S2)', asyn
   const made = must(await createDirectory(dir, passphraseFile, { test: true }))
   for (let version = 1; version <= 8; version++) {
     const puts = [{ key: utf8('row'), value: Uint8Array.of(version) }]
-    await made.commit({ puts, deletes: [] }, [[channel, { version, revoked: version - 1 }]])
+    await made.commit({ puts, deletes: [] }, [[channel, { version, revoked: version - 1, ended: false }]])
   }
   await made.close()
   const log = join(dir, 'store', readdirSync(join(dir, 'store')).find((name) => name.endsWith('.log'))!)
@@ -204,7 +204,10 @@ t.test('what LevelDB loses without a word, the high-water file tells (S2)', asyn
   const opened = must(await openDirectory(dir, passphraseFile))
   const version = opened.store.get(utf8('row'))?.[0] ?? 0
   t.ok(version < 8, `acknowledged 8, found ${version}`)
-  t.equal(opened.highWater.check(channel, { version, revoked: Math.max(0, version - 1) }), 'database_behind')
+  t.equal(
+    opened.highWater.check(channel, { version, revoked: Math.max(0, version - 1), ended: false }),
+    'database_behind',
+  )
   t.match(opened.suspicions[0], /dropping [0-9]+ bytes; Corruption/, 'whatever the length of the path')
   await opened.close()
 })

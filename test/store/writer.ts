@@ -19,7 +19,9 @@ for (let version = 1; ; version++) {
     { key: tableKey('channel', channel), value: u64(version) },
     { key: tableKey('counter', utf8(`${version % 64}`)), value },
   ]
-  const written = opened.value.commit({ puts, deletes: [] }, [[channel, { version, revoked: version - 1 }]])
+  const written = opened.value.commit({ puts, deletes: [] }, [
+    [channel, { version, revoked: version - 1, ended: false }],
+  ])
   await written.catch(() => say('a caller went on after a failed write'))
   say(`acknowledged ${version}`)
 }

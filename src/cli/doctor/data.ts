@@ -84,7 +84,7 @@ async function examineData(dir: string, directory: DataDirectory, before: readon
 }
 
 /** The mark of a channel in which no round was run. */
-const NOTHING = { version: 0, revoked: 0 }
+const NOTHING = { version: 0, revoked: 0, ended: false }
 
 /** S2: LevelDB's own lines; chain and high-water file clear them, or have accused a channel above already. */
 function suspected(suspicions: readonly string[], findings: readonly Finding[]): Finding[] {

@@ -23,7 +23,8 @@ const channel = new Uint8Array(32).fill(1) as ChannelId
 const row = directory.store.get(tableKey('channel', channel))
 const found = row === undefined ? 0 : readU64(row)!
 say(`at ${found}`)
-if (directory.highWater.check(channel, { version: found, revoked: found }) === 'database_behind') say('behind')
+if (directory.highWater.check(channel, { version: found, revoked: found, ended: false }) === 'database_behind')
+  say('behind')
 const logs = () => readdirSync(join(dir!, 'store')).filter((name) => name.endsWith('.log'))
 const begun = new Set(logs())
 const value = new Uint8Array(Number(valueBytes))
@@ -32,7 +33,7 @@ for (let version = found + 1; ; version++) {
     { key: tableKey('channel', channel), value: u64(version) },
     { key: tableKey('counter', utf8(`${version % 64}`)), value },
   ]
-  await directory.commit({ puts, deletes: [] }, [[channel, { version, revoked: version }]])
+  await directory.commit({ puts, deletes: [] }, [[channel, { version, revoked: version, ended: false }]])
   say(`acknowledged ${version}`)
   if (moment === 'at-switch' && logs().some((name) => !begun.has(name))) writeFileSync(join(dir!, 'power-cut'), '')
 }

@@ -89,6 +89,9 @@ export class Oracle {
         const phase = durableChannel(disk, id)?.phase
         if (phase !== 'closing' && phase !== 'recovery' && phase !== 'closed')
           this.break('C10', `${name} signs a close while its disk says ${phase}`)
+        // In RECOVERY the mark of a database that is behind stays as it was: above it.
+        if (phase === 'closing' && durableMark(disk, id)?.ended !== true)
+          this.break('S2', `${name} signs a close that its high-water file does not know`)
         return
       }
       default:
