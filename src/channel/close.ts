@@ -54,9 +54,29 @@ export function offersClose({ phase, peerRecovers }: Channel, context: Context):
 }
 
 /** C8: the peer of a side that lost data, or the opener of two. What it lacks of the peer's newest it waits for. */
-function mayEnd({ phase, peerRecovers, floor, current, dispute }: Channel): boolean {
+function mayEnd(state: Channel): boolean {
+  const { phase, peerRecovers, floor, current, dispute } = state
   if (peerRecovers === null || dispute !== null) return false
-  return phase === 'open' || (phase === 'recovery' && current.content.version >= Math.max(floor, peerRecovers))
+  if (phase === 'open') return claimedCommit(state) === undefined
+  return phase === 'recovery' && current.content.version >= Math.max(floor, peerRecovers)
+}
+
+/**
+ * C10: our outstanding commit, where a peer that recovers says that it has signed it: its close would pay that. One that
+ * has not signed it may be paid the version before, which it could have posted as well.
+ */
+export function claimedCommit({ outstanding, peerRecovers }: Channel): number | undefined {
+  const version = outstanding?.content.version
+  return version !== undefined && peerRecovers !== null && peerRecovers >= version ? version : undefined
+}
+
+/**
+ * Our signature is on a close of other balances that the ledger may still take: a second one would leave it to the peer
+ * which of the two pays out, and to nobody to tell us which it was.
+ */
+function isPledged({ state: { close }, context, env }: Turn, commitment: Uint8Array): boolean {
+  if (close === null || (close.by !== context.side && close.accepted === null)) return false
+  return close.offer.validUntil >= env.view.time && !equalBytes(close.offer.commitment, commitment)
 }
 
 const isSigned = ({ close, phase }: Channel, context: Context): boolean =>
@@ -102,6 +122,7 @@ export function closeProved(turn: Turn, proof: CloseProof): undefined {
   // A state that was shown meanwhile has other balances: they are proved then.
   const terms = closeTerms(turn, proof.validUntil)
   if (terms === undefined || !equalBytes(proof.commitment, terms.commitment)) return
+  if (isPledged(turn, proof.commitment)) return
   if (proof.validUntil < turn.env.view.time) return // the proof binds validUntil: one that took too long is made anew
   const unsigned = unsignedClose(context, proof)
   const signature = curve.sign(transactionDigest(unsigned), context.keys.signing)
@@ -171,6 +192,7 @@ function receiveLastOffer(turn: Turn, offer: ChannelMessageOf<'closeOffer'>): un
   if (current.content.version < floor || !offerSigned(turn, offer)) return
   const terms = closeTerms(turn, offer.validUntil)
   const { version } = current.content
+  if (isPledged(turn, offer.commitment)) return
   if (terms === undefined) return update(turn, { close: { by: peer(turn), version, offer, accepted: null } })
   if (equalBytes(offer.commitment, terms.commitment)) considerOffer(turn, offer, terms)
 }

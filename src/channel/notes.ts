@@ -117,7 +117,9 @@ function revealLate(turn: Turn, note: LockNote): undefined {
 function reveal(turn: Turn, note: LockNote): undefined {
   const { lock, scalar } = note
   const { env, context } = turn
-  if (scalar === undefined || note.revealing === true || lock.from === context.side) return
+  if (scalar === undefined || note.revealing === true) return
+  // C8: the payee of a lock of ours that lost its data does not know any more what it is paid for.
+  if (lock.from === context.side && turn.state.peerRecovers === null) return
   if (env.revealed(lock.point) !== undefined || isDead(env, lock)) return
   setNote(turn, lock, { revealing: true })
   emit(turn, { type: 'reveal', lock, scalar })

@@ -149,7 +149,7 @@ function replace(turn: Turn, encoded: Uint8Array, signatures: Signatures): undef
     peerKeys: null,
     randomizers: new Map(),
     floor: Math.max(floor, version),
-    close: close?.accepted === null ? null : close,
+    close: close?.by === peer(turn) && close.accepted === null ? null : close, // what we signed may still land
   })
   turn.journal.push({ type: 'cosigned', version, digest: built.digest, operations: new Uint8Array() })
   turn.durable = true

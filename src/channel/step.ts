@@ -252,6 +252,8 @@ function waitingOn(turn: Turn): string | null {
   const { state, context, env } = turn
   const offered = state.close !== null && state.close.by === context.side && state.close.accepted === null
   if (offered && state.phase === 'closing' && state.link !== 'down') return 'acceptance of the close'
+  const claimed = close.claimedCommit(state)
+  if (claimed !== undefined && state.phase === 'open' && state.link !== 'down') return `state ${claimed}`
   if (!roundsRun(state)) return null
   if (state.outstanding !== null) return `ack of ${state.outstanding.content.version}`
   if (leads(context)) return null
