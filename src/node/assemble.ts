@@ -23,6 +23,7 @@ import { EventLog } from './event-log.js'
 import { Exits } from './exits.js'
 import { Gossip } from './gossip.js'
 import { Experiences } from './graph-rows.js'
+import { HeardTime } from './heard-time.js'
 import { Invoices } from './invoices.js'
 import { LedgerDesk } from './ledger-desk.js'
 import type { LiveChannel } from './live-channel.js'
@@ -90,6 +91,7 @@ interface Foundation {
   readonly ledgerDesk: LedgerDesk
   readonly workerDesk: WorkerDesk
   readonly events: EventLog
+  readonly heard: HeardTime
 }
 
 /** What exists only once everything else does: reached through here, never before `Node.start`. */
@@ -127,6 +129,7 @@ async function found(options: Options, late: Late): Promise<Foundation> {
     }),
     workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed, entropy),
     events: new EventLog(store),
+    heard: new HeardTime(() => Math.floor(timers.now() / 1_000), options.config.ledgerAgeMax),
   }
 }
 
@@ -148,12 +151,8 @@ const surround = (
   return {
     desk: (tx, channel, effect) => late.desk.handle(tx, channel, effect),
     ledger: (tx, channel, effect) => {
-      if (effect.type === 'submit') {
-        const { kind } = effect.transaction
-        ledgerDesk.submit(tx, effect.transaction, (outcome) => {
-          if (!outcome.ok) channels().input(channel, { type: 'submitRefused', kind, code: outcome.error.code })
-        })
-      } else ledgerDesk.reveal(tx, effect.scalar)
+      if (effect.type === 'submit') ledgerDesk.submit(tx, effect.transaction)
+      else ledgerDesk.reveal(tx, effect.scalar)
       logger.info(`channel.${effect.type}`, { channel: channel.text })
     },
     work: (channel, effect) => late.recovery.work(channel, effect, () => runWork(parts(), channel, effect)),
@@ -249,16 +248,14 @@ function watchtowers(
     random: () => (entropy(1)[0] ?? 0) / 256,
     view: () => late.watch.view,
     cut: (peer) => late.peers.cut(peer),
-    shown: (channel, { version, state, signatures }) => {
-      logger.warn('tower.ahead', { channel: channel.text, version })
-      channels.input(channel, { type: 'newestShown', state, signatures })
-    },
+    shown: (channel, found) => late.recovery.shown(channel, found),
+    answered: (channel) => late.recovery.answered(channel),
   })
 }
 
 const watchPeers = (
-  { config, timers }: Options,
-  { engine, events }: Foundation,
+  { config }: Options,
+  { engine, events, heard }: Foundation,
   late: Late,
   channels: Channels,
 ): Exits =>
@@ -266,12 +263,12 @@ const watchPeers = (
     channels,
     engine,
     events,
-    timers,
+    heard,
     absent: config.absent,
     stall: config.stall,
-    ledgerAgeMax: config.ledgerAgeMax,
     view: () => late.watch.view,
     towerConfirmed: (channel) => late.towers.confirmed(channel),
+    towerAhead: (channel) => late.towers.ahead(channel),
   })
 
 const gossipOf = (
@@ -310,10 +307,14 @@ const reachOf = (late: Late) => ({
   isConnected: (peer: AccountId) => late.peers.isConnected(peer),
 })
 
-const recoveryOf = (parts: Omit<RecoveryParts, 'newest' | 'broken'>, late: Late, loaded: Loaded): Recovery => {
-  const newest: RecoveryParts['newest'] = (terms) => late.towers.newest(terms)
+const recoveryOf = (parts: Omit<RecoveryParts, 'towers' | 'broken'>, late: Late, loaded: Loaded): Recovery => {
+  const towers: RecoveryParts['towers'] = {
+    ask: (terms) => late.towers.ask(terms),
+    surveyed: (channel) => late.towers.surveyed(channel),
+    ahead: (channel) => late.towers.ahead(channel),
+  }
   const broken: RecoveryParts['broken'] = (tx, channel, clause) => late.conversation.broken(tx, channel, clause)
-  return new Recovery({ ...parts, newest, broken }, loaded)
+  return new Recovery({ ...parts, towers, broken }, loaded)
 }
 
 export async function assemble(given: NodeOptions): Promise<NodeParts> {
@@ -321,7 +322,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const { directory, chain, config, logger, timers, entropy } = options
   const late = {} as Late
   const base = await found(options, late)
-  const { engine, wallet, keys, ledgerDesk, workerDesk, events } = base
+  const { engine, wallet, keys, ledgerDesk, workerDesk, events, heard } = base
   const channels: Channels = new Channels(
     engine,
     surround(options, base, late, () => channels),
@@ -345,7 +346,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     ledgerFresh: () => late.watch.age <= config.ledgerAgeMax,
   })
   const recovery = recoveryOf(
-    { ...shared, channels, account: keys.account, highWater: directory.highWater },
+    { ...shared, channels, account: keys.account, highWater: directory.highWater, heard, absent: config.absent },
     late,
     loaded,
   )
@@ -366,7 +367,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     exits,
     announced,
     towersAdvanced: (view) => late.towers.advanced(view),
-    lost: recovery.lost,
+    recovery,
     gossip,
   })
   const handlers = conversation

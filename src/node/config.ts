@@ -37,11 +37,12 @@ export interface NodeConfig {
   /** T3: forwards are told to the towers as pairs of hops, so that they can claim upstream in our absence. */
   readonly towerDerivedJobs: boolean
   /**
-   * C10: seconds for which a peer may stay away before a channel with something at stake exits; also how long a node
-   * without a tower's word waits after a start before any exit (S2). Counted while this node runs and hears the ledger.
+   * C10: seconds for which a peer may make no progress before a channel with something at stake exits; also how long a
+   * node without a tower's word waits after a start before any exit (S2), and before it believes a peer in RECOVERY
+   * (C8). Counted while this node hears the ledger.
    */
   readonly absent: number
-  /** C5: seconds for which a connected peer may owe an answer before that counts as a refusal. */
+  /** C5: seconds for which a peer may, on one connection, owe an answer before that counts as a refusal. */
   readonly stall: number
 }
 

@@ -5,8 +5,6 @@ import { type AccountId, type ChannelId, idText } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
 import { FEATURES } from '../base/message/session.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
-import type { TransactionOf } from '../base/transaction.js'
-import type { SubmitKind } from '../channel/types.js'
 import type { Logger } from '../wire/environment.js'
 import type { WatchHandlers } from './chain-watch.js'
 import type { ChannelBook } from './channel-book.js'
@@ -15,13 +13,13 @@ import type { Engine, Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { Exits } from './exits.js'
 import type { Gossip } from './gossip.js'
-import { logEnding } from './ledger-events.js'
+import { type Ending, logEnding } from './ledger-events.js'
 import type { LiveChannel } from './live-channel.js'
-import type { LostChannels } from './lost-channels.js'
 import { isGossip, isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
 import type { Openings } from './openings.js'
 import type { PeerHandlers } from './peers.js'
 import type { Policies } from './policies.js'
+import type { Recovery } from './recovery.js'
 import type { Retention } from './retention.js'
 import type { Waiters } from './waiters.js'
 
@@ -36,7 +34,7 @@ export interface ConversationParts {
   readonly ends: Waiters
   readonly retention: Retention
   readonly exits: Exits
-  readonly lost: LostChannels
+  readonly recovery: Recovery
   readonly gossip: Gossip
   readonly logger: Logger
   readonly forwarding: boolean
@@ -55,12 +53,12 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   // ---- peers
 
   connected(peer: AccountId, features: ReadonlySet<number>): void {
-    const { engine, lost, gossip } = this.parts
+    const { engine, recovery, gossip } = this.parts
     if (features.has(FEATURES.gossip)) gossip.connected(peer, features.has(FEATURES.relays))
     engine.do((tx) => {
       for (const channel of this.#with(peer)) this.#join(tx, channel)
     })
-    lost.connected(peer)
+    recovery.lost.connected(peer)
   }
 
   disconnected(peer: AccountId): void {
@@ -86,9 +84,9 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   }
 
   #channelMessage(tx: Tx, peer: AccountId, message: ChannelMessage | PolicyMessage): void {
-    const { channels, policies, lost } = this.parts
+    const { channels, policies, recovery } = this.parts
     const channel = channels.get(message.body.channel as ChannelId)
-    if (channel === undefined && message.name === 'newest') lost.heard(tx, peer, message.body)
+    if (channel === undefined && message.name === 'newest') recovery.lost.heard(tx, peer, message.body)
     // Only its two parties speak about a channel; what a stranger says of it is as if unsaid.
     if (channel === undefined || !equalBytes(channel.peer, peer)) return
     if (message.name === 'forwardingPolicy') {
@@ -124,14 +122,14 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   // ---- ledger
 
   event(tx: Tx, event: LedgerEvent): void {
-    const { channels, book, openings, events, ends, isConnected, lost } = this.parts
+    const { channels, book, openings, events, ends, isConnected, recovery } = this.parts
     const { transaction } = event
     this.#time = event.time
     this.parts.gossip.event(tx, event)
     if (!('channel' in transaction)) return
     const channel = channels.get(transaction.channel as ChannelId)
     if (channel === undefined) {
-      lost.event(tx, event)
+      recovery.lost.event(tx, event)
       return
     }
     const peer = idText(channel.peer)
@@ -147,13 +145,13 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     if (channel.state.phase === 'closed') tx.after(() => ends.wake(channel.text))
   }
 
-  /** The ledger refused a transaction of a channel: what is still needed is asked for again. */
   /** C8: an exit that waits for the ledger must not leave once its channel has been shown to be behind: it costs the pool. */
-  stands({ kind, channel }: TransactionOf<SubmitKind>): boolean {
+  stands({ kind, channel }: Ending): boolean {
     return kind !== 'exit' || this.parts.channels.get(channel as ChannelId)?.state.phase === 'exiting'
   }
 
-  refused(transaction: TransactionOf<SubmitKind>, code: ErrorCode): void {
+  /** The ledger refused a transaction of a channel: what is still needed is asked for again. */
+  refused(transaction: Ending, code: ErrorCode): void {
     const { engine, channels } = this.parts
     const channel = channels.get(transaction.channel as ChannelId)
     if (channel === undefined) return
@@ -166,6 +164,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     this.parts.retention.advanced(view.time)
     this.parts.towersAdvanced(view)
     this.parts.exits.review()
+    this.parts.recovery.advanced()
     this.parts.gossip.advanced(view)
     for (const channel of this.parts.channels.all()) {
       if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)

@@ -15,14 +15,16 @@ export interface ExitEvidence {
   readonly chainUnbroken: boolean
   /** Since this start a tower has answered for the channel and holds nothing newer (T2). */
   readonly towerConfirmed: boolean
-  /** Seconds since this start. */
+  /** A tower names a newer state and has not shown it. */
+  readonly towerAhead: boolean
+  /** Seconds since this start in which the ledger was heard. */
   readonly uptime: number
   /** Seconds for which a node without a tower's word waits, in which the peer may show that we are behind (C8). */
   readonly absent: number
 }
 
-/** What stands against an exit for good: no waiting mends it. */
-export type ExitBar = 'stopped' | 'recovery' | 'high_water' | 'journal'
+/** What stands against an exit: no waiting mends it. */
+export type ExitBar = 'stopped' | 'recovery' | 'high_water' | 'journal' | 'tower'
 
 export type ExitLicence =
   | { readonly kind: 'granted' }
@@ -38,10 +40,11 @@ export function exitLicence(evidence: ExitEvidence): ExitLicence {
   return evidence.towerConfirmed || seconds <= 0 ? { kind: 'granted' } : { kind: 'later', seconds }
 }
 
-function barOf({ stopped, recovery, highWater, chainUnbroken }: ExitEvidence): ExitBar | undefined {
+function barOf({ stopped, recovery, highWater, chainUnbroken, towerAhead }: ExitEvidence): ExitBar | undefined {
   if (recovery) return 'recovery'
   if (highWater !== 'equal') return 'high_water'
   if (!chainUnbroken) return 'journal'
+  if (towerAhead) return 'tower'
   return stopped === undefined ? undefined : 'stopped'
 }
 
@@ -51,4 +54,5 @@ export const EXIT_BARS: Readonly<Record<ExitBar, string>> = {
   recovery: 'the channel is in recovery: this database may be behind, and an old state costs the whole channel',
   high_water: 'the database does not equal the high-water file',
   journal: "the channel's journal is not one unbroken chain",
+  tower: 'a tower names a newer state and has not shown it: wait for it, or take it out of "towers" in config.json',
 }

@@ -1,62 +1,85 @@
 /**
- * When this node ends a channel without its peer (C10): the peer broke a clause, stays away past `absent_s`, or owes an
- * answer for `stall_s`, and S2's licence is there. A lock alone never forces an exit. Everything is counted from this
- * start on and only while the ledger is heard: where both are silent, it may be us who are cut off.
+ * When this node ends a channel without its peer (C10): the peer broke a clause, makes no progress for `absent_s`, or
+ * owes an answer for `stall_s` on one connection, and S2's licence is there. A lock alone never forces an exit. Everything
+ * is counted only while the ledger is heard: where both are silent, it may be us who are cut off.
  */
+import { z } from 'zod'
+import { utf8 } from '../base/bytes.js'
+import { encodeAs, zCount } from '../base/codec.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { LedgerTime } from '../base/ports/chain.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import type { Content } from '../channel/types.js'
-import type { Timers } from '../wire/environment.js'
+import { parseRow } from '../store/rows.js'
+import { tableKey } from '../store/tables.js'
 import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import { EXIT_BARS, type ExitLicence, exitLicence } from './exit-licence.js'
+import type { HeardTime } from './heard-time.js'
 import type { LiveChannel } from './live-channel.js'
 
 export interface ExitsParts {
   readonly channels: Channels
   readonly engine: Engine
   readonly events: EventLog
-  readonly timers: Timers
+  readonly heard: HeardTime
   /** Seconds: NodeConfig's. */
   readonly absent: number
   readonly stall: number
-  readonly ledgerAgeMax: number
   readonly view: () => LedgerTime
   /** Since this start a tower has answered for the channel and holds nothing newer. */
   readonly towerConfirmed: (channel: LiveChannel) => boolean
+  /** A tower names a newer state and has not shown it. */
+  readonly towerAhead: (channel: LiveChannel) => boolean
 }
 
 export type ExitReason = 'broken' | 'absent' | 'stalled' | 'forced'
 
+/** How far the rounds have come: more of either is progress. */
+const zProgress = z.strictObject({ version: zCount, secrets: zCount })
+type Progress = z.output<typeof zProgress>
+
+/** Seconds for which the peer made no progress while it was away or owed some; `from`: where the rounds stood. */
+const zAbsence = z.strictObject({ seconds: zCount, from: zProgress })
+
+interface Absence extends z.output<typeof zAbsence> {
+  /** As its row says; 0 where there is none. */
+  readonly stored: number
+}
+
+interface Debt {
+  /** What `waiting` said: another number is another debt, or another connection. */
+  readonly since: number
+  readonly seconds: number
+}
+
+const AWAY = utf8('away')
+const rowKey = (channel: LiveChannel): Uint8Array => tableKey('node', AWAY, channel.id)
+/** A row is written so often on the way to `absent_s`: what a crash forgets of it is little. */
+const ROWS_PER_ABSENCE = 100
+
 export class Exits {
-  readonly #startedAt: number
-  /** By channel, seconds: since when its peer has not been in step, and since when it has been connected. */
-  readonly #awaySince = new Map<string, number>()
-  readonly #thereSince = new Map<string, number>()
-  #reviewedAt: number
+  /** By channel, null for none; kept over restarts, or a node that restarts often would wait for ever. */
+  readonly #absences = new Map<string, Absence | null>()
+  /** By channel: of this connection. */
+  readonly #debts = new Map<string, Debt>()
 
-  constructor(private readonly parts: ExitsParts) {
-    this.#startedAt = this.#now
-    this.#reviewedAt = this.#now
-  }
+  constructor(private readonly parts: ExitsParts) {}
 
-  /** Rounds run (again): the peer is there. */
+  /** Rounds run (again): whoever owes nothing then is there, however short. */
   seen(channel: LiveChannel): void {
-    this.#awaySince.delete(channel.text)
+    this.parts.engine.do((tx) => {
+      if (isThere(channel)) this.#present(tx, channel)
+    })
   }
 
   /** With every new head: whoever is away or in debt for too long. */
   review(): void {
-    const { channels, engine, ledgerAgeMax } = this.parts
-    if (this.#now - this.#reviewedAt > ledgerAgeMax) {
-      this.#awaySince.clear()
-      this.#thereSince.clear()
-    }
-    this.#reviewedAt = this.#now
+    const { channels, engine, heard } = this.parts
+    const passed = heard.advance()
     engine.do((tx) => {
-      for (const channel of channels.all()) this.#review(tx, channel)
+      for (const channel of channels.all()) this.#review(tx, channel, passed)
     })
   }
 
@@ -67,7 +90,8 @@ export class Exits {
       highWater: channel.highWater,
       chainUnbroken: channel.fault !== 'journal_broken',
       towerConfirmed: this.parts.towerConfirmed(channel),
-      uptime: this.#now - this.#startedAt,
+      towerAhead: this.parts.towerAhead(channel),
+      uptime: this.parts.heard.seconds,
       absent: this.parts.absent,
     })
   }
@@ -82,30 +106,68 @@ export class Exits {
     return hasExited(channel) ? ok(undefined) : refuse('channel_not_open' satisfies ErrorCode)
   }
 
-  #review(tx: Tx, channel: LiveChannel): void {
-    const { text, state } = channel
-    if (!MAY_EXIT.has(state.phase)) return
-    this.#count(this.#awaySince, text, state.link !== 'live')
-    this.#count(this.#thereSince, text, state.link !== 'down')
-    const reason = this.#reason(channel)
+  #review(tx: Tx, channel: LiveChannel, passed: number): void {
+    if (!MAY_EXIT.has(channel.state.phase)) return
+    const away = this.#away(tx, channel, passed)
+    const owed = this.#owed(channel, passed)
+    const reason = this.#reason(channel, away, owed)
     if (reason !== undefined && this.licence(channel).kind === 'granted') this.#exit(tx, channel, reason)
   }
 
-  #reason(channel: LiveChannel): ExitReason | undefined {
-    const { state, text } = channel
-    if (state.phase === 'broken') return 'broken'
+  #reason(channel: LiveChannel, away: number, owed: number): ExitReason | undefined {
+    if (channel.state.phase === 'broken') return 'broken'
     if (!hasStake(channel)) return undefined
-    const away = this.#awaySince.get(text)
-    if (away !== undefined && this.#now - away >= this.parts.absent) return 'absent'
-    const there = this.#thereSince.get(text)
-    if (there === undefined || state.waiting === null) return undefined
-    // What was owed when the peer came back is owed since then: it could not answer before.
-    return this.#now - Math.max(state.waiting.since, there) >= this.parts.stall ? 'stalled' : undefined
+    if (away >= this.parts.absent) return 'absent'
+    return owed >= this.parts.stall ? 'stalled' : undefined
   }
 
-  #count(since: Map<string, number>, name: string, holds: boolean): void {
-    if (!holds) since.delete(name)
-    else if (!since.has(name)) since.set(name, this.#now)
+  /** C10: a peer in step that owes nothing is there; one that only connects now and then is not. */
+  #away(tx: Tx, channel: LiveChannel, passed: number): number {
+    if (isThere(channel)) {
+      this.#present(tx, channel)
+      return 0
+    }
+    const from = progressOf(channel)
+    const known = this.#known(tx, channel)
+    const goesOn = known !== null && !isFurther(from, known.from)
+    const seconds = goesOn ? known.seconds + passed : 0 // what was before this head is not known
+    const stored = known?.stored ?? 0
+    const due = Math.abs(seconds - stored) >= Math.max(1, this.parts.absent / ROWS_PER_ABSENCE)
+    if (due) tx.put({ key: rowKey(channel), value: encodeAs(zAbsence, { seconds, from }) })
+    this.#absences.set(channel.text, { seconds, from, stored: due ? seconds : stored })
+    return seconds
+  }
+
+  /** The row is read once in a life. */
+  #known(tx: Tx, channel: LiveChannel): Absence | null {
+    const known = this.#absences.get(channel.text)
+    if (known !== undefined) return known
+    const bytes = tx.get(rowKey(channel))
+    if (bytes === undefined) return null
+    const absence = parseRow(bytes, zAbsence)
+    return { ...absence, stored: absence.seconds }
+  }
+
+  #present(tx: Tx, channel: LiveChannel): void {
+    const known = this.#known(tx, channel)
+    this.#absences.set(channel.text, null)
+    if (known !== null && known.stored > 0) tx.delete(rowKey(channel))
+  }
+
+  /** On one connection: what the peer owed when it came back is owed since then, it could not answer before. */
+  #owed(channel: LiveChannel, passed: number): number {
+    const { link, waiting } = channel.state
+    if (link === 'down' || waiting === null) {
+      this.#debts.delete(channel.text)
+      return 0
+    }
+    const { since } = waiting
+    const known = this.#debts.get(channel.text)
+    const goesOn = known?.since === since
+    const counted = goesOn ? passed : Math.min(passed, Math.max(0, this.parts.heard.at - since))
+    const seconds = (goesOn ? known.seconds : 0) + counted
+    this.#debts.set(channel.text, { since, seconds })
+    return seconds
   }
 
   #exit(tx: Tx, channel: LiveChannel, reason: ExitReason): void {
@@ -115,17 +177,21 @@ export class Exits {
     const { version } = channel.state.current.content
     this.parts.events.append(tx, { type: 'channel.exited', time, channel: channel.text, version, reason })
   }
-
-  /** Monotone: a wall clock that jumps moves no deadline. */
-  get #now(): number {
-    return Math.floor(this.parts.timers.now() / 1_000)
-  }
 }
 
 const MAY_EXIT: ReadonlySet<string> = new Set(['open', 'closing', 'broken'])
 const EXITED: ReadonlySet<string> = new Set(['exiting', 'disputed', 'closed'])
 
 export const hasExited = ({ state }: LiveChannel): boolean => EXITED.has(state.phase)
+
+const isThere = ({ state }: LiveChannel): boolean => state.link === 'live' && state.waiting === null
+
+const progressOf = ({ state }: LiveChannel): Progress => ({
+  version: state.current.content.version,
+  secrets: state.secrets.count,
+})
+
+const isFurther = (a: Progress, b: Progress): boolean => a.version > b.version || a.secrets > b.secrets
 
 /** Whether an exit could bring us anything: a balance of ours, or a lock that may become ours again or upstream's. */
 function hasStake({ state, context }: LiveChannel): boolean {

@@ -9,18 +9,12 @@ import { type ErrorCode, InvariantError, MeridianError } from '../base/errors.js
 import { LIMITS } from '../base/limits.js'
 import type { ChainAdapter, SubmitReceipt } from '../base/ports/chain.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import {
-  decodeTransaction,
-  encodeTransaction,
-  type Transaction,
-  type TransactionOf,
-  transactionDigest,
-} from '../base/transaction.js'
-import type { SubmitKind } from '../channel/types.js'
+import { decodeTransaction, encodeTransaction, type Transaction, transactionDigest } from '../base/transaction.js'
 import type { Outbox } from '../store/outbox.js'
 import { parseRow } from '../store/rows.js'
 import type { Logger, Timers } from '../wire/environment.js'
 import type { Tx } from './engine.js'
+import { type Ending, isEnding } from './ledger-events.js'
 
 const zEffect = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('submit'), transaction: zBytesUpTo(LIMITS.transaction_bytes) }),
@@ -39,9 +33,6 @@ const AGAIN: ReadonlySet<ErrorCode> = new Set([
   'quota_exceeded',
 ])
 
-const ENDINGS: ReadonlySet<string> = new Set<SubmitKind>(['exit', 'supersede', 'punish', 'settle', 'closeChannel'])
-const isEnding = (tx: Transaction): tx is TransactionOf<SubmitKind> => ENDINGS.has(tx.kind)
-
 export class LedgerDesk {
   #closed = false
   #waiting = 0
@@ -56,9 +47,9 @@ export class LedgerDesk {
     private readonly timers: Timers,
     private readonly channels: {
       /** Asked before every attempt: whether the channel still wants it. */
-      stands(transaction: TransactionOf<SubmitKind>): boolean
+      stands(transaction: Ending): boolean
       /** Told once, in the batch that forgets its row, or again after a crash. */
-      refused(transaction: TransactionOf<SubmitKind>, code: ErrorCode): void
+      refused(transaction: Ending, code: ErrorCode): void
     },
   ) {}
 

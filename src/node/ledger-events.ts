@@ -1,10 +1,14 @@
-/** What the ledger did with a channel, for the event log. */
-import type { TransactionOf } from '../base/transaction.js'
+/** Transactions that end a channel, and what the ledger did with one, for the event log. */
+import type { Transaction, TransactionOf } from '../base/transaction.js'
+import type { SubmitKind } from '../channel/types.js'
 import type { Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { LiveChannel } from './live-channel.js'
 
-type Ending = TransactionOf<'exit' | 'supersede' | 'punish' | 'settle' | 'closeChannel'>
+export type Ending = TransactionOf<SubmitKind>
+
+const KINDS: ReadonlySet<string> = new Set<SubmitKind>(['exit', 'supersede', 'punish', 'settle', 'closeChannel'])
+export const isEnding = (transaction: Transaction): transaction is Ending => KINDS.has(transaction.kind)
 
 interface At {
   readonly time: number

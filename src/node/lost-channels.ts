@@ -55,8 +55,8 @@ export interface LostParts {
   readonly timers: Timers
   readonly isConnected: (peer: AccountId) => boolean
   readonly send: (peer: AccountId, message: ChannelMessage) => void
-  /** What towers hold, once all of them were asked. */
-  readonly newest: (terms: ExitTerms) => Promise<Shown | undefined>
+  /** Every tower, until it answers: `shown` hears of it. */
+  readonly ask: (terms: ExitTerms) => void
   /** The channel lives again. */
   readonly found: (tx: Tx, channel: LiveChannel) => void
 }
@@ -174,23 +174,27 @@ export class LostChannels {
     this.#keep(tx, transaction.channel as ChannelId, { ...row, posted })
   }
 
-  /** Parties, keys and moduli from the ledger; then the towers, before the peer can offer a close on anything older. */
+  /** Parties, keys and moduli from the ledger; then whoever may hold a state is asked for it. */
   async #lookUp(channel: ChannelId): Promise<void> {
     const lost = await this.#described(channel)
     if (this.#closed) return
     if (lost === undefined) return this.parts.engine.do((tx) => this.#drop(tx, channel))
-    const { genesis } = this.parts.chain
-    const fromTower = await this.parts.newest({ ...lost.view, keyBits: genesis.keyBits })
-    if (this.#closed || !this.#rows.has(idText(channel))) return
     this.#lost.set(idText(channel), lost)
+    this.parts.ask({ ...lost.view, keyBits: this.parts.chain.genesis.keyBits })
     this.parts.engine.do((tx) => {
       const posted = this.#posts(channel).map(({ transaction }) => ({
         state: transaction.state,
         signatures: transaction.stateSignatures,
       }))
-      this.#show(tx, lost, [...posted, ...(fromTower === undefined ? [] : [fromTower])])
+      this.#show(tx, lost, posted)
     })
     if (this.#lost.has(idText(channel))) this.#speak(lost)
+  }
+
+  /** By a tower. */
+  shown(channel: ChannelId, state: Shown): void {
+    const lost = this.#lost.get(idText(channel))
+    if (lost !== undefined) this.parts.engine.do((tx) => this.#show(tx, lost, [state]))
   }
 
   /** The first that opens brings the channel back; its machine judges the others. */

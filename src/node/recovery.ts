@@ -1,25 +1,49 @@
 /**
  * RECOVERY as the node drives it (C8, S2). Whatever cannot be believed of the database is frozen before a peer is met;
- * towers are asked for every frozen channel before any close of it is signed; what the database has lost altogether is
- * found on the ledger again (lost-channels.ts). The rest is the channel's own machine.
+ * towers are asked for everything that is frozen or lost, and nothing is signed before enough of them have answered;
+ * what the database has lost altogether is found on the ledger again (lost-channels.ts). The rest is the channel's own
+ * machine.
  */
+import { type ChannelId, idText } from '../base/ids.js'
 import type { Store } from '../base/ports/store.js'
+import type { ExitTerms } from '../chain-adapter/contract/channel-rules.js'
 import { exitTerms } from '../channel/content.js'
 import type { Loaded } from './channel-book.js'
 import type { WorkEffect } from './channels.js'
 import type { Tx } from './engine.js'
+import type { HeardTime } from './heard-time.js'
 import type { LiveChannel } from './live-channel.js'
 import { LostChannels, type LostParts } from './lost-channels.js'
+import type { TowerState } from './tower-survey.js'
 
-export interface RecoveryParts extends Omit<LostParts, 'found'> {
+export interface RecoveryParts extends Omit<LostParts, 'found' | 'ask'> {
   /** For the node's log of events: this channel makes no round any more. */
   readonly broken: (tx: Tx, channel: LiveChannel, clause: string) => void
+  readonly heard: HeardTime
+  /** Seconds: NodeConfig's. */
+  readonly absent: number
+  readonly towers: {
+    /** Every tower, until it answers: `shown` and `answered` hear of it. */
+    ask(terms: ExitTerms): void
+    surveyed(channel: ChannelId): boolean
+    ahead(channel: LiveChannel): boolean
+  }
 }
+
+interface Asked {
+  /** Of the time in which the ledger was heard. */
+  readonly since: number
+  /** What would end in our signature, by kind: the newest of each. */
+  readonly held: Map<WorkEffect['type'], { readonly channel: LiveChannel; readonly run: () => void }>
+}
+
+/** Whose answers sign a close. */
+const SIGNS: ReadonlySet<WorkEffect['type']> = new Set<WorkEffect['type']>(['verifyClose', 'proveClose'])
 
 export class Recovery {
   readonly lost: LostChannels
-  /** Towers, asked once per channel and start. */
-  readonly #asked = new Map<string, Promise<void>>()
+  /** By channel: frozen or lost, its towers asked since. */
+  readonly #asked = new Map<string, Asked>()
 
   constructor(
     private readonly parts: RecoveryParts,
@@ -29,7 +53,7 @@ export class Recovery {
       parts.broken(tx, channel, 'C8')
       if (parts.isConnected(channel.peer)) parts.channels.step(tx, channel, { type: 'connected' })
     }
-    this.lost = new LostChannels({ ...parts, found })
+    this.lost = new LostChannels({ ...parts, found, ask: (terms) => void this.#ask(terms) })
   }
 
   /** Before the ledger is followed and peers are met. @param cursor how far the ledger was followed */
@@ -38,7 +62,7 @@ export class Recovery {
     engine.do((tx) => {
       for (const { channel, revoked } of this.loaded.frozen) channels.step(tx, channel, { type: 'recover', revoked })
     })
-    for (const channel of channels.all()) if (channel.state.phase === 'recovery') void this.#ask(channel)
+    for (const channel of channels.all()) if (channel.state.phase === 'recovery') this.#ask(exitTerms(channel.context))
     await this.lost.start(store, this.loaded.lost, cursor)
   }
 
@@ -46,22 +70,64 @@ export class Recovery {
     this.lost.close()
   }
 
-  /** No close of a frozen channel is looked at before every tower was asked: one may hold a newer state than it pays. */
+  /**
+   * A close of a frozen channel is neither proved nor looked at before enough towers have answered (T2), or `absent_s`
+   * have passed: one of them may hold a newer state than it pays, and a signature cannot be taken back.
+   */
   work(channel: LiveChannel, effect: WorkEffect, run: () => void): void {
-    const asked = channel.state.phase === 'recovery' ? this.#ask(channel) : undefined
-    if (asked === undefined || effect.type !== 'verifyClose') run()
-    else void asked.then(run)
+    if (effect.type === 'dataLost') this.#ask(exitTerms(channel.context))
+    const signs = SIGNS.has(effect.type) && channel.state.phase === 'recovery'
+    const asked = signs ? this.#ask(exitTerms(channel.context)) : undefined
+    if (asked === undefined || this.#mayBelieve(channel, asked)) run()
+    else asked.held.set(effect.type, { channel, run })
   }
 
-  #ask(channel: LiveChannel): Promise<void> {
-    const known = this.#asked.get(channel.text)
+  /** C8: a state that a tower showed with both signatures. */
+  shown(id: ChannelId, found: TowerState): void {
+    const { channels, logger } = this.parts
+    const channel = channels.get(id)
+    if (channel === undefined) {
+      this.lost.shown(id, found)
+      return
+    }
+    const { version, state, signatures } = found
+    if (version > channel.state.current.content.version) logger.warn('tower.ahead', { channel: channel.text, version })
+    channels.input(channel, { type: 'newestShown', state, signatures })
+  }
+
+  /** A tower has answered about this channel. */
+  answered(id: ChannelId): void {
+    const asked = this.#asked.get(idText(id))
+    if (asked !== undefined) this.#release(asked)
+  }
+
+  /** With every head. */
+  advanced(): void {
+    for (const asked of this.#asked.values()) this.#release(asked)
+  }
+
+  #ask(terms: ExitTerms): Asked {
+    const name = idText(terms.channel)
+    const known = this.#asked.get(name)
     if (known !== undefined) return known
-    const asked = this.parts.newest(exitTerms(channel.context)).then((shown) => {
-      if (shown === undefined) return
-      const { state, signatures } = shown
-      this.parts.channels.input(channel, { type: 'newestShown', state, signatures })
-    })
-    this.#asked.set(channel.text, asked)
+    const asked: Asked = { since: this.parts.heard.seconds, held: new Map() }
+    this.#asked.set(name, asked)
+    this.parts.towers.ask(terms)
     return asked
+  }
+
+  #release({ since, held }: Asked): void {
+    for (const [kind, { channel, run }] of held) {
+      const over = channel.state.phase !== 'recovery'
+      if (!over && !this.#mayBelieve(channel, { since })) continue
+      held.delete(kind)
+      if (!over) run()
+    }
+  }
+
+  #mayBelieve(channel: LiveChannel, { since }: Pick<Asked, 'since'>): boolean {
+    const { towers, heard, absent } = this.parts
+    if (towers.ahead(channel)) return false
+    return towers.surveyed(channel.id) || heard.seconds - since >= absent
   }
 }

@@ -5,14 +5,14 @@
  */
 import type { Digest } from '../base/bytes.js'
 import { encodeAs } from '../base/codec.js'
-import { curve, type Scalar, type Signature } from '../base/curve/index.js'
+import { curve, type Scalar } from '../base/curve/index.js'
 import { invariant } from '../base/errors.js'
 import { type AccountId, type ChannelId, idText, type LedgerId } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
-import { receipt as receiptMessage, type SecretStore } from '../base/message/tower.js'
+import { receipt as receiptMessage } from '../base/message/tower.js'
 import type { LedgerTime } from '../base/ports/chain.js'
 import { delegationDigest } from '../base/transaction.js'
-import { type ExitTerms, postable } from '../chain-adapter/contract/channel-rules.js'
+import type { ExitTerms } from '../chain-adapter/contract/channel-rules.js'
 import { exitTerms } from '../channel/content.js'
 import type { Channel, Phase } from '../channel/types.js'
 import type { LockRef, Obligation } from '../router/obligation-record.js'
@@ -28,6 +28,7 @@ import type { Engine, Tx } from './engine.js'
 import { Gate } from './gate.js'
 import type { LiveChannel } from './live-channel.js'
 import { TowerJobs } from './tower-jobs.js'
+import { type SurveyParts, TowerSurvey, towersThatKnow } from './tower-survey.js'
 
 export interface TowersParts {
   readonly config: Pick<NodeConfig, 'towers' | 'towerReceiptsRequired' | 'towerDerivedJobs'>
@@ -44,23 +45,11 @@ export interface TowersParts {
   readonly view: () => LedgerTime
   /** Ends the connection with a peer: a new one makes up for what was dropped. */
   readonly cut: (peer: AccountId) => void
-  /** C8: a co-signed state above ours, checked with both signatures: we have lost data, and this much of it is back. */
-  readonly shown: (channel: LiveChannel, found: TowerState) => void
+  /** C8: a state that a tower was asked for and showed, checked with both signatures. */
+  readonly shown: SurveyParts['shown']
+  /** A tower that was asked has answered. */
+  readonly answered: SurveyParts['answered']
 }
-
-/** What a tower showed, with both parties' signatures checked. */
-export interface TowerState {
-  readonly tower: AccountId
-  readonly version: number
-  /** encodeChannelState's bytes. */
-  readonly state: Uint8Array
-  readonly signatures: readonly [Signature, Signature]
-  /** As the tower gave them: unchecked. */
-  readonly secrets: SecretStore
-}
-
-/** How long `newest` waits for a tower. */
-const RETRIEVE_MS = 30_000
 
 const rowKey = (channel: ChannelId, tower: AccountId): Uint8Array => tableKey('towerReceipt', channel, tower)
 
@@ -71,6 +60,7 @@ export class Towers {
   readonly #clients: readonly TowerClient[]
   readonly #gate: Gate
   readonly #jobs: TowerJobs
+  readonly #survey: TowerSurvey
   /** By channel, then by tower: receipts that count. */
   readonly #receipts = new Map<string, Map<string, ReceiptBody>>()
   /** Receipts of a height that our view has not reached, the newest per tower and channel. */
@@ -87,6 +77,8 @@ export class Towers {
     invariant(accounts.size === towers.length, 'T2', 'every tower is named once')
     invariant(required <= towers.length, 'T2', 'no more receipts are required than there are towers')
     this.#clients = towers.map((tower) => this.#clientOf(tower))
+    const { shown, answered } = parts
+    this.#survey = new TowerSurvey({ clients: this.#clients, required, shown, answered })
     const covered = (channel: LiveChannel, version: number) => this.#signed(channel, version) >= required
     const secured = (channel: LiveChannel) => this.#jobs.secured(channel)
     this.#gate = new Gate({ covered, secured, cut: (channel) => parts.cut(channel.peer) })
@@ -111,7 +103,6 @@ export class Towers {
       this.#jobs.resume(tx)
     })
     for (const client of this.#clients) client.start(this.parts.connect)
-    for (const channel of this.parts.channels.all()) if (channel.state.phase === 'recovery') this.#recover(channel)
   }
 
   close(): void {
@@ -127,7 +118,6 @@ export class Towers {
     if (this.#clients.length === 0) return
     const newer = current !== before.current || secrets !== before.secrets || phase !== before.phase
     if (newer) this.cosigned(tx, channel)
-    if (phase === 'recovery' && before.phase !== 'recovery') tx.after(() => this.#recover(channel))
     this.#jobs.stepped(tx, channel, before)
   }
 
@@ -177,18 +167,24 @@ export class Towers {
   confirmed(channel: LiveChannel): boolean {
     const answers = [...(this.#answers.get(channel.text)?.values() ?? [])]
     const { version } = channel.state.current.content
-    const enough = this.#clients.length - Math.max(this.parts.config.towerReceiptsRequired, 1) + 1
+    const enough = towersThatKnow(this.#clients.length, this.parts.config.towerReceiptsRequired)
     const within = answers.filter((held) => held >= 0 && held <= version).length
     return this.#clients.length > 0 && within >= enough && answers.every((held) => held <= version)
   }
 
-  /** C8: the highest state that any tower shows with both signatures; asks all of them. */
-  async newest(terms: ExitTerms): Promise<TowerState | undefined> {
-    const found = await Promise.all(this.#clients.map((client) => this.#retrieve(client, terms)))
-    return found.reduce(
-      (best, one) => (one !== undefined && one.version > (best?.version ?? -1) ? one : best),
-      undefined,
-    )
+  /** C8: for what they hold of a channel that is frozen or lost; each until it answers. */
+  ask(terms: ExitTerms): void {
+    this.#survey.askAll(terms)
+  }
+
+  /** As many as S2 asks for have answered that. */
+  surveyed(channel: ChannelId): boolean {
+    return this.#survey.enough(channel)
+  }
+
+  /** One names a state above ours and has not shown it. */
+  ahead(channel: LiveChannel): boolean {
+    return this.#survey.ahead(channel.id, channel.state.current.content.version)
   }
 
   /** Receipts on record: evidence, one per tower. */
@@ -263,6 +259,7 @@ export class Towers {
 
   #forget(channel: LiveChannel): void {
     this.#gate.drop(channel)
+    this.#survey.forget(channel.id)
     if (!this.#watched.delete(channel.text)) return
     this.#receipts.delete(channel.text)
     this.#answers.delete(channel.text)
@@ -285,26 +282,8 @@ export class Towers {
     if (!answers.has(tower)) answers.set(tower, held.version ?? nothing)
     const counted = this.#receipts.get(channel.text)?.get(tower)
     if (counted !== undefined && (held.version ?? -1) < counted.version) this.#receipts.get(channel.text)?.delete(tower)
-    if ((held.version ?? -1) > channel.state.current.content.version) void this.#lookAhead(client, channel)
-  }
-
-  /** C8: every tower is asked; the channel takes what is higher than its own. */
-  #recover(channel: LiveChannel): void {
-    for (const client of this.#clients) void this.#lookAhead(client, channel)
-  }
-
-  async #lookAhead(client: TowerClient, channel: LiveChannel): Promise<void> {
-    const found = await this.#retrieve(client, exitTerms(channel.context))
-    if (found !== undefined && found.version > channel.state.current.content.version) this.parts.shown(channel, found)
-  }
-
-  async #retrieve(client: TowerClient, terms: ExitTerms): Promise<TowerState | undefined> {
-    const answer = await client.retrieve(terms.channel as ChannelId, RETRIEVE_MS)
-    if (answer === undefined || answer.newest === null) return undefined
-    const { state, signatures } = answer.newest
-    const checked = postable(terms, state, signatures)
-    if (!checked.ok) return undefined
-    return { tower: client.account, version: checked.value.version, state, signatures, secrets: answer.secrets }
+    if (held.version === null || held.version <= channel.state.current.content.version) return
+    this.#survey.askFor(client, exitTerms(channel.context), held.version)
   }
 
   #receipt(client: TowerClient, body: ReceiptBody): void {

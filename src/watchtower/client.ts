@@ -139,20 +139,14 @@ export class TowerClient {
     this.#want(work)
   }
 
-  /** What the tower holds; undefined where it does not say so within `ms`. */
-  async retrieve(channel: ChannelId, ms: number): Promise<Retrieved | undefined> {
+  /** What the tower holds, asked over every connection until it says so; undefined where this client closes first. */
+  retrieve(channel: ChannelId): Promise<Retrieved | undefined> {
     const name = idText(channel)
     const work = this.#retrievals.get(name) ?? new RetrieveWork(channel)
     this.#retrievals.set(name, work)
     const waited = work.wait()
     this.#want(work)
-    const callOff = this.options.timers.after(ms, () => {
-      this.#drop(this.#retrievals, name)
-      work.end(undefined)
-    })
-    const found = await waited
-    callOff()
-    return found
+    return waited
   }
 
   status() {
@@ -216,7 +210,7 @@ export class TowerClient {
   }
 
   /** Asks what is ready, as far as the window goes. */
-  #pump(): void {
+  #pump(): undefined {
     const session = this.#session
     if (session === undefined) return
     for (const work of this.#ready) {
@@ -327,10 +321,12 @@ export class TowerClient {
     if (work === undefined) return this.#unasked(work)
     const known: ErrorCode = isErrorCode(code) ? code : 'unavailable'
     this.options.logger.info('tower.refused', { tower: idText(this.account), code: known })
-    if (work instanceof RetrieveWork) {
+    if (work instanceof RetrieveWork && known === 'tower_not_watched') {
       this.#drop(this.#retrievals, idText(work.channel))
-      work.end(undefined)
-    } else if (FOR_GOOD.has(known)) {
+      work.end(holdsNothing(work.channel))
+      return this.#pump()
+    }
+    if (FOR_GOOD.has(known)) {
       work.stopped = known
     } else this.#rest(work, known)
     this.#answered(work)
@@ -386,5 +382,11 @@ export class TowerClient {
     this.options.logger.warn('tower.fault', { tower: idText(this.account), code })
   }
 }
+
+const holdsNothing = (channel: ChannelId): Retrieved => ({
+  channel: channel as Uint8Array as Retrieved['channel'],
+  newest: null,
+  secrets: { count: 0, slots: [] },
+})
 
 export type { Held, JobRequest, Retrieved, TowerRequest, Watched }

@@ -17,6 +17,7 @@ const sound: ExitEvidence = {
   highWater: 'equal',
   chainUnbroken: true,
   towerConfirmed: false,
+  towerAhead: false,
   uptime: WEEK,
   absent: WEEK,
 }
@@ -37,6 +38,7 @@ const TABLE: readonly (readonly [string, Partial<ExitEvidence>, ExitLicence])[] 
   ['the file knows nothing of the channel', { highWater: 'unknown' }, never('high_water')],
   ['the file was never brought up to the database', { highWater: 'database_ahead' }, never('high_water')],
   ['a gap in the journal', { chainUnbroken: false }, never('journal')],
+  ['a tower names a newer state', { towerAhead: true }, never('tower')],
 ]
 
 t.test('one line each', (t) => {
@@ -61,13 +63,15 @@ t.test('of all evidence only the whole of it licenses', (t) => {
       for (const highWater of ['equal', 'database_behind', 'database_ahead', 'unknown'] as const)
         for (const chainUnbroken of flags)
           for (const towerConfirmed of flags)
-            for (const uptime of [0, WEEK - 1, WEEK]) {
-              const evidence = { stopped, recovery, highWater, chainUnbroken, towerConfirmed, uptime, absent: WEEK }
-              if (exitLicence(evidence).kind !== 'granted') continue
-              licensed += 1
-              t.ok(stopped === undefined && !recovery && highWater === 'equal' && chainUnbroken)
-              t.ok(towerConfirmed || uptime === WEEK)
-            }
+            for (const towerAhead of flags)
+              for (const uptime of [0, WEEK - 1, WEEK]) {
+                const towers = { towerConfirmed, towerAhead }
+                const evidence = { stopped, recovery, highWater, chainUnbroken, ...towers, uptime, absent: WEEK }
+                if (exitLicence(evidence).kind !== 'granted') continue
+                licensed += 1
+                t.ok(stopped === undefined && !recovery && highWater === 'equal' && chainUnbroken && !towerAhead)
+                t.ok(towerConfirmed || uptime === WEEK)
+              }
   t.equal(licensed, 4)
   t.end()
 })

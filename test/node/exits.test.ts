@@ -3,6 +3,7 @@ import t from 'tap'
 import type { Input } from '../../src/channel/types.js'
 import type { Tx } from '../../src/node/engine.js'
 import { Exits, type ExitsParts } from '../../src/node/exits.js'
+import { HeardTime } from '../../src/node/heard-time.js'
 import { type LiveChannel, liveChannel } from '../../src/node/live-channel.js'
 import { emptyJournal } from '../../src/store/journal.js'
 import { openPair, World } from '../channel/world.js'
@@ -11,7 +12,10 @@ const ABSENT = 1_000
 const STALL = 100
 const SILENT = 60
 
-function scene(confirmed = true) {
+type Rows = Map<string, Uint8Array>
+
+/** @param rows what an earlier process left on the disk. */
+function scene({ confirmed = true, ahead = false, rows = new Map() as Rows, there = true } = {}) {
   const world = new World(openPair())
   world.connect()
   world.settle()
@@ -22,16 +26,22 @@ function scene(confirmed = true) {
   const step = (_tx: Tx, one: LiveChannel, input: Input) => {
     if (input.type === 'exitWanted') one.state = { ...one.state, phase: 'exiting' }
   }
+  const name = (key: Uint8Array) => Buffer.from(key).toString('hex')
+  const tx: Pick<Tx, 'get' | 'put' | 'delete'> = {
+    get: (key) => rows.get(name(key)),
+    put: ({ key, value }) => void rows.set(name(key), value),
+    delete: (key) => void rows.delete(name(key)),
+  }
   const parts = {
     channels: { all: () => [channel], step },
-    engine: { do: (work: (tx: Tx) => void) => work({} as Tx) },
+    engine: { do: (work: (tx: Tx) => void) => work(tx as Tx) },
     events: { append: (_tx: Tx, event: { readonly reason: string }) => reasons.push(event.reason) },
-    timers: { now: () => now * 1_000 },
+    heard: new HeardTime(() => now, SILENT),
     absent: ABSENT,
     stall: STALL,
-    ledgerAgeMax: SILENT,
     view: () => ({ height: 1, time: now }),
     towerConfirmed: () => confirmed,
+    towerAhead: () => ahead,
   }
   const exits = new Exits(parts as unknown as ExitsParts)
   /** Heads come all the while. */
@@ -44,35 +54,83 @@ function scene(confirmed = true) {
   const set = (changes: Partial<LiveChannel['state']>): void => {
     channel.state = { ...channel.state, ...changes }
   }
-  const owes = () => set({ waiting: { on: 'ack of 1', since: now } })
-  exits.review()
+  const owes = (on = 'ack of 1') => set({ waiting: { on, since: now } })
+  /** The peer is cut off; what was owed is owed from its return on. */
+  const goes = () => set({ link: 'down', waiting: null })
+  const returns = () => set({ link: 'live' })
   const silence = (seconds: number): void => {
     now += seconds
   }
-  return { channel, exits, reasons, pass, set, owes, silence }
+  if (!there) goes()
+  exits.review()
+  return { channel, exits, reasons, pass, set, owes, goes, returns, silence, rows }
 }
 
 t.test('absent_s, to the second, and anew after every return', (t) => {
-  const { exits, channel, reasons, pass, set } = scene()
+  const { exits, channel, reasons, pass, goes, returns } = scene()
   pass(10 * ABSENT)
   t.same(reasons, [], 'a peer in step')
-  set({ link: 'down' })
+  goes()
   pass(SILENT)
   pass(ABSENT - 1)
   t.same(reasons, [])
-  exits.seen(channel) // came and went between two heads
-  pass(ABSENT)
-  t.same(reasons, [])
+  returns()
+  exits.seen(channel) // came, owed nothing, and went between two heads
+  goes()
   pass(SILENT)
+  pass(ABSENT - 1)
+  t.same(reasons, [])
+  pass(1)
   t.same(reasons, ['absent'])
   t.end()
 })
 
+t.test('a peer that comes back every nine minutes and never acks is as good as away', (t) => {
+  const { exits, channel, reasons, pass, goes, returns, owes, set } = scene()
+  const visit = () => {
+    returns()
+    owes() // the commit, sent again
+    exits.seen(channel)
+    pass(STALL - 10)
+    goes()
+    pass(10)
+  }
+  for (let visits = 0; visits < ABSENT / STALL; visits++) visit()
+  t.same(reasons, [])
+  const { secrets } = channel.state
+  set({ secrets: { ...secrets, count: secrets.count + 1 } }) // an ack: progress
+  for (let visits = 0; visits < ABSENT / STALL; visits++) visit()
+  t.same(reasons, [])
+  visit()
+  t.same(reasons, ['absent'])
+  t.end()
+})
+
+t.test('a restart forgets no absence: little of what was counted is counted again', (t) => {
+  const rows: Rows = new Map()
+  for (let lives = 0; lives < 2; lives++) {
+    const { reasons, pass } = scene({ rows, there: false })
+    pass(0.4 * ABSENT)
+    t.same(reasons, [])
+  }
+  t.equal(rows.size, 1)
+  const last = scene({ rows, there: false })
+  last.pass(0.2 * ABSENT + 0.02 * ABSENT)
+  t.same(last.reasons, ['absent'])
+  const other = scene({ rows })
+  t.equal(rows.size, 0, 'in step again: nothing is kept of it')
+  other.goes()
+  other.pass(ABSENT)
+  t.same(other.reasons, [])
+  t.end()
+})
+
 t.test('nothing at stake, no exit: it would cost and bring nothing', (t) => {
-  const { channel, reasons, pass, set } = scene()
+  const { channel, reasons, pass, set, goes } = scene()
   const { current } = channel.state
   const content = { ...current.content, balances: [0n, 1_500_000n] as unknown as typeof current.content.balances }
-  set({ link: 'down', current: { ...current, content } })
+  set({ current: { ...current, content } })
+  goes()
   pass(3 * ABSENT)
   t.same(reasons, [])
   set({ phase: 'broken' })
@@ -93,12 +151,12 @@ t.test('C10: locks alone force nothing, however long they are dead or could be w
 })
 
 t.test('stall_s counts what a connected peer owes, from its return on', (t) => {
-  const { reasons, pass, set, owes } = scene()
+  const { reasons, pass, owes, goes, returns } = scene()
   owes()
-  set({ link: 'down' })
+  goes()
   pass(5 * STALL)
-  set({ link: 'live' })
-  pass(SILENT)
+  returns()
+  owes()
   pass(STALL - 1)
   t.same(reasons, [])
   pass(1)
@@ -106,27 +164,56 @@ t.test('stall_s counts what a connected peer owes, from its return on', (t) => {
   t.end()
 })
 
-t.test('where the ledger was silent too it may be us who were cut off: everything is counted anew', (t) => {
-  for (const changes of [{ link: 'down' }, { link: 'live' }] as const) {
-    const { reasons, pass, set, owes, silence } = scene()
-    set(changes)
-    if (changes.link === 'live') owes()
-    pass(SILENT)
-    silence(20 * ABSENT)
-    pass(1)
-    t.same(reasons, [], changes.link)
-    pass(ABSENT)
-    t.same(reasons, [changes.link === 'live' ? 'stalled' : 'absent'])
+t.test('where the ledger is silent too it may be us who are cut off: the count stands still', (t) => {
+  const { reasons, pass, goes, silence } = scene()
+  goes()
+  pass(SILENT)
+  pass(ABSENT / 2)
+  silence(20 * ABSENT)
+  pass(1) // of the silence only so much counts as a ledger's pause may last
+  t.same(reasons, [])
+  pass(ABSENT / 2 - SILENT - 1)
+  t.same(reasons, [], 'nothing was counted of it')
+  pass(1 + SILENT)
+  t.same(reasons, ['absent'], 'and nothing forgotten')
+  const debt = scene()
+  debt.owes()
+  debt.pass(STALL - 1 - SILENT)
+  debt.silence(20 * ABSENT)
+  debt.pass(1)
+  t.same(debt.reasons, [])
+  debt.pass(1)
+  t.same(debt.reasons, ['stalled'])
+  t.end()
+})
+
+t.test('a ledger whose heads are further apart than that still counts', (t) => {
+  const { reasons, pass, goes, silence } = scene()
+  goes()
+  pass(1)
+  for (let heads = 0; heads < ABSENT / SILENT; heads++) {
+    silence(SILENT)
+    pass(30)
   }
+  t.same(reasons, ['absent'])
   t.end()
 })
 
 t.test('without a tower’s word the first absent_s of a life licenses nothing, whatever the peer does', (t) => {
-  const { reasons, pass, set } = scene(false)
+  const { reasons, pass, set } = scene({ confirmed: false })
   set({ phase: 'broken' })
   pass(ABSENT - 1)
   t.same(reasons, [])
   pass(1)
   t.same(reasons, ['broken'])
+  t.end()
+})
+
+t.test('no waiting outvotes a tower that names a newer state and has not shown it', (t) => {
+  const { exits, channel, reasons, pass, set } = scene({ confirmed: false, ahead: true })
+  set({ phase: 'broken' })
+  pass(10 * ABSENT)
+  t.same(reasons, [])
+  t.same(exits.licence(channel), { kind: 'never', bar: 'tower' })
   t.end()
 })

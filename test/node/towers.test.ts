@@ -8,7 +8,6 @@ import { prfScalar, sha256 } from '../../src/base/digest.js'
 import { type ChannelId, idText } from '../../src/base/ids.js'
 import type { TowerAnswer } from '../../src/base/message/tower.js'
 import { delegationDigest } from '../../src/base/transaction.js'
-import { exitTerms } from '../../src/channel/content.js'
 import type { NodeParts } from '../../src/node/assemble.js'
 import type { NodeConfig } from '../../src/node/config.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
@@ -232,41 +231,30 @@ t.test('S2: with one of two required, neither confirms alone: the other may know
 
 const partsOf = ({ node }: Villager): NodeParts => (node as unknown as { readonly parts: NodeParts }).parts
 
-t.test(
-  'confirmed (S2) by a tower that answered since the start and holds nothing above ours; newest (C8)',
-  async (t) => {
-    await village.stop(alice)
-    await first.stop()
-    alice = await village.start('alice', gated([first], 1))
-    const live = () => partsOf(alice).channels.get(id)!
-    await until(() => shown(alice).ready)
-    t.notOk(partsOf(alice).towers.confirmed(live()), 'nobody has answered')
-    await first.listen()
-    await until(() => partsOf(alice).towers.confirmed(live()))
-    const terms = exitTerms(live().context)
-    t.match(await partsOf(alice).towers.newest(terms), { version: shown(alice).version })
-    first.twist = (answer) => {
-      if (answer.name !== 'retrieved' || answer.body.newest === null) return answer
-      const { state, signatures } = answer.body.newest
-      return { ...answer, body: { ...answer.body, newest: { state, signatures: [signatures[1], signatures[0]] } } }
-    }
-    t.equal(await partsOf(alice).towers.newest(terms), undefined, 'both signatures are checked')
-    await village.stop(alice)
-    first.twist = (answer) => {
-      if (answer.name !== 'registered' || answer.body.version === null) return answer
-      return { ...answer, body: { ...answer.body, version: answer.body.version + 1 } }
-    }
-    const before = first.count('retrieve')
-    alice = await village.start('alice', gated([first], 1))
-    await until(() => first.count('retrieve') > before)
-    t.notOk(partsOf(alice).towers.confirmed(live()), 'a tower says that it holds a newer one')
-    t.equal(shown(alice).phase, 'open', 'its word alone changes nothing')
-    first.twist = honest
-    await village.stop(alice)
-    alice = await village.start('alice', gated([first], 1))
-    await settled()
-  },
-)
+t.test('confirmed (S2) by a tower that answered since the start and holds nothing above ours', async (t) => {
+  await village.stop(alice)
+  await first.stop()
+  alice = await village.start('alice', gated([first], 1))
+  const live = () => partsOf(alice).channels.get(id)!
+  await until(() => shown(alice).ready)
+  t.notOk(partsOf(alice).towers.confirmed(live()), 'nobody has answered')
+  await first.listen()
+  await until(() => partsOf(alice).towers.confirmed(live()))
+  await village.stop(alice)
+  first.twist = (answer) => {
+    if (answer.name !== 'registered' || answer.body.version === null) return answer
+    return { ...answer, body: { ...answer.body, version: answer.body.version + 1 } }
+  }
+  const before = first.count('retrieve')
+  alice = await village.start('alice', gated([first], 1))
+  await until(() => first.count('retrieve') > before)
+  t.notOk(partsOf(alice).towers.confirmed(live()), 'a tower says that it holds a newer one')
+  t.equal(shown(alice).phase, 'open', 'its word alone changes nothing')
+  first.twist = honest
+  await village.stop(alice)
+  alice = await village.start('alice', gated([first], 1))
+  await settled()
+})
 
 t.test('a payee whose payer went away leaves the scalar with its tower, until the lock is out', async (t) => {
   const { version } = shown(alice)
