@@ -14,9 +14,9 @@ import { markOf, readChannelRow } from '../../src/node/live-channel.js'
 import { tableKey } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { live } from '../channel/mallory.js'
-import { exitFrom, post, total, unanswered } from './adversary.js'
+import { exitFrom, post, unanswered } from './adversary.js'
 import { TowerDouble } from './tower-double.js'
-import { cents, until, Village, type Villager } from './village.js'
+import { cents, total, until, Village, type Villager } from './village.js'
 
 const WINDOW = 600
 const village = await Village.build()

@@ -80,12 +80,11 @@ async function payment(): Promise<void> {
 }
 const reconnect = async (): Promise<void> => line.cutFrom(towerAccount)
 const question = async (): Promise<void> => {
-  const { version } = parts.channels.get(up)!.state.current.content
-  const found = await parts.towers.newest(terms())
-  if (found === undefined || found.version < version) throw new Error(`the tower holds ${found?.version} of ${version}`)
+  parts.towers.ask(terms())
+  await until(() => parts.towers.surveyed(up))
 }
 const unknown = new Uint8Array(32).fill(7) as ChannelId
-const refusal = async (): Promise<void> => void (await parts.towers.newest({ ...terms(), channel: unknown }))
+const refusal = async (): Promise<void> => parts.towers.ask({ ...terms(), channel: unknown })
 
 const toTower = towerAccount
 const toHub = hub.node.account
