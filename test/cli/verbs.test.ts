@@ -170,6 +170,26 @@ t.test('a second signal ends the process at once, and nothing that was answered 
   t.equal(balance_minor, String(5_000_000 - 124_136 - 302), 'once')
 })
 
+t.test('a token opens what it is for; a hub sees its movements add up', async (t) => {
+  const make = ['token', 'create', '--scope', 'read,invoice', '--name', 'billing', ...dir('hub')]
+  const made = await did(...make, '--out', at('hub.token'))
+  t.same([made['scopes'], statSync(at('hub.token')).mode & 0o777], [['read', 'invoice'], 0o600])
+  t.equal((await did(...make, '--out', at('hub.token')))['id'], made['id'], 'the same file, the same token')
+  t.equal((await tried(...make, '--out', at('passphrase'))).code, 2)
+  t.equal((await tried('token', 'create', '--scope', 'root', '--out', at('x'), ...dir('hub'))).code, 2)
+  t.match((await tried('token', 'list', ...dir('hub'))).out, /billing\s+read,invoice/)
+  t.match(await did('token', 'revoke', made['id'] as string, ...dir('hub')), { revoked: true })
+
+  const exported = await did('account', 'export', '--csv', at('hub.csv'), ...dir('hub'))
+  t.match(exported, { agrees: true, locks: 0, channels_minor: '700016' })
+  const rows = readFileSync(at('hub.csv'), 'utf8').trim().split('\n')
+  t.equal(rows[0]?.split(',')[7], 'balance')
+  t.equal(rows.at(-1)?.split(',')[7], '20000.16', 'minted and the fees')
+  t.equal(statSync(at('hub.csv')).mode & 0o777, 0o600)
+  t.equal((await tried('account', 'export', '--csv', at('hub.csv'), ...dir('hub'))).code, 2, 'not overwritten')
+  t.equal((await tried('account', 'export', '--csv', at('hub', 'm.csv'), ...dir('hub'))).code, 2, 'not in --dir')
+})
+
 t.test('channels close, balances settle, the regulator agrees', async (t) => {
   const [line] = (await tried('channel', 'list', '--json', ...dir('payer'))).out.trim().split('\n')
   const { channel } = JSON.parse(line!) as { readonly channel: string }
@@ -181,6 +201,26 @@ t.test('channels close, balances settle, the regulator agrees', async (t) => {
   t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4875562' })
   const audit = ['audit', ...dir('regulator'), '--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
   const verdict = await did(...audit)
+  await Promise.all(
+    ['payer', 'hospital'].map(async (name) => {
+      const exported = await did('account', 'export', '--csv', at(`${name}.csv`), ...dir(name))
+      t.match(exported, { agrees: true, channels_minor: '0' }, name)
+    }),
+  )
+  const kinds = readFileSync(at('payer.csv'), 'utf8')
+    .split('\n')
+    .slice(1, -1)
+    .map((row) => row.split(',').slice(1, 3).join(' '))
+  t.same(kinds, [
+    'mint 100000.00',
+    'transfer -10.00',
+    'deposit 0.00',
+    'payment.succeeded -1241.22',
+    'payment.fee -0.14',
+    'payment.succeeded -3.00',
+    'payment.fee -0.02',
+    'close 0.00',
+  ])
   t.match(verdict, { verdict: 'CONSISTENT', minted_minor: '12000000', locked_minor: '0', redeemed_minor: '50' })
 })
 

@@ -8,6 +8,7 @@ import { UsageError } from '../exit.js'
 import { ask, type NodeVerbOptions, nodeVerb, type WriteVerbOptions, write, writeVerb } from '../node-verb.js'
 import { columns, toJson } from '../output.js'
 import { group } from '../verb.js'
+import { exportVerb } from './account-export.js'
 
 interface AmountVerbOptions extends WriteVerbOptions {
   readonly amount: Amount
@@ -22,6 +23,7 @@ export const accountVerb = (): Command =>
     redeemVerb,
     transferVerb,
     rolloverVerb,
+    exportVerb,
   ])
 
 const showVerb = (): Command =>

@@ -1,0 +1,149 @@
+/**
+ * Every movement of a node's money as one CSV: what the ledger moved (read with the account's own key) and what payments
+ * moved inside of channels (the node's own log), in the order of ledger time, with running balances. It is checked to the
+ * unit against what the ledger and the channels hold.
+ */
+import type { KnownEvent } from '../api/event-types.js'
+import { type Amount, formatDecimal } from '../base/amount.js'
+import { unreachable } from '../base/errors.js'
+import type { Holdings, LedgerMovement } from '../wallet/movements.js'
+
+export interface Line {
+  readonly time: number
+  readonly kind: string
+  /** Changes, minor units. */
+  readonly ledger: bigint
+  readonly channels: bigint
+  readonly counterparty: string
+  readonly channel: string
+  /** Claim number, idempotency key or block. */
+  readonly reference: string
+}
+
+/** A channel as the node holds it: what is in it, or was in it last. */
+export interface ChannelBalance {
+  readonly channel: string
+  readonly phase: string
+  readonly balance: bigint
+  readonly locks: number
+}
+
+export interface Statement {
+  readonly lines: readonly Line[]
+  readonly ledger: bigint
+  readonly channels: bigint
+}
+
+/** Money of the account and of its channels; only what crosses both columns leaves their sum. */
+export function statementOf(
+  movements: readonly LedgerMovement[],
+  events: readonly KnownEvent[],
+  channels: readonly ChannelBalance[],
+): Statement {
+  const last = new Map(channels.map(({ channel, balance }) => [channel, balance]))
+  const lines = [
+    ...movements.map((movement) => ledgerLine(movement, last)),
+    ...events.flatMap((event) => channelLine(event)),
+  ].sort((a, b) => a.time - b.time)
+  const sum = (pick: (line: Line) => bigint): bigint => lines.reduce((total, line) => total + pick(line), 0n)
+  return { lines, ledger: sum(({ ledger }) => ledger), channels: sum(({ channels }) => channels) }
+}
+
+function ledgerLine(
+  { block, time, kind, change, counterparty, channel }: LedgerMovement,
+  last: ReadonlyMap<string, bigint>,
+): Line {
+  const line = { time, kind, ledger: change, counterparty: counterparty ?? '', channel: channel ?? '' }
+  return { ...line, channels: channelSide(kind, change, last.get(channel ?? '') ?? 0n), reference: `block ${block}` }
+}
+
+/** A deposit goes into the channel, a payout comes out of it; a punishment takes or gives more than was in it. */
+function channelSide(kind: LedgerMovement['kind'], change: bigint, last: bigint): bigint {
+  switch (kind) {
+    case 'deposit':
+    case 'close':
+    case 'settle':
+      return -change
+    case 'punish':
+      return -last
+    case 'mint':
+    case 'transfer':
+    case 'redeem':
+      return 0n
+    default:
+      return unreachable(kind)
+  }
+}
+
+function channelLine(event: KnownEvent): Line[] {
+  const line = (channels: bigint, reference: string, channel = ''): Line[] => [
+    { time: event.time, kind: event.type, ledger: 0n, channels, counterparty: '', channel, reference },
+  ]
+  switch (event.type) {
+    case 'invoice.paid':
+      return line(event.amount_minor, event.reference, event.channel)
+    case 'payment.succeeded': {
+      const paid = line(-event.amount_minor, event.reference)
+      const fee = { ...paid[0]!, kind: 'payment.fee', channels: -event.fee_minor }
+      return event.fee_minor === 0n ? paid : [...paid, fee]
+    }
+    case 'forward.claimed':
+      return line(event.fee_minor, '', event.channel)
+    case 'pay.sent':
+      return line(-event.amount_minor, event.reference, event.channel)
+    case 'pay.received':
+      return line(event.amount_minor, event.reference, event.channel)
+    default:
+      return []
+  }
+}
+
+export interface Check {
+  readonly what: string
+  readonly counted: bigint
+  readonly held: bigint
+}
+
+/** Both have to agree to the unit. */
+export function checksOf(
+  statement: Statement,
+  holdings: Holdings,
+  held: Holdings,
+  channels: readonly ChannelBalance[],
+): Check[] {
+  const inChannels = channels
+    .filter(({ phase }) => phase !== 'closed' && phase !== 'funding')
+    .reduce((total, { balance }) => total + balance, 0n)
+  return [
+    { what: 'movements of the ledger account', counted: statement.ledger, held: totalOf(held) },
+    { what: 'the ledger account, stage by stage', counted: totalOf(holdings), held: totalOf(held) },
+    { what: 'movements in channels', counted: statement.channels, held: inChannels },
+  ]
+}
+
+const totalOf = ({ available, pendingOpen, pendingFrozen }: Holdings): bigint => available + pendingOpen + pendingFrozen
+
+const HEADER =
+  'time,kind,amount,ledger_change,channels_change,ledger_balance,channels_balance,balance,counterparty,channel,reference'
+
+export function* csvOf({ lines }: Statement): Generator<string> {
+  yield `${HEADER}\n`
+  let [ledger, channels] = [0n, 0n]
+  for (const line of lines) {
+    ledger += line.ledger
+    channels += line.channels
+    const amounts = [line.ledger + line.channels, line.ledger, line.channels, ledger, channels, ledger + channels]
+    const time = new Date(line.time * 1_000).toISOString()
+    const texts = [line.counterparty, line.channel, line.reference].map(cell)
+    yield `${[time, line.kind, ...amounts.map(signed), ...texts].join(',')}\n`
+  }
+}
+
+const signed = (value: bigint): string =>
+  value < 0n ? `-${formatDecimal(-value as Amount)}` : formatDecimal(value as Amount)
+
+/** Others choose references: what a spreadsheet would run as a formula begins with an apostrophe. */
+function cell(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
