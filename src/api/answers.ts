@@ -8,29 +8,28 @@ export const zTowerJson = z.object({
   account: z.string(),
   url: z.string(),
   connected: z.boolean(),
-  /** Channels that it watches for this node, and those whose newest state it has not signed for yet. */
-  channels: z.int(),
+  channels: z
+    .int()
+    .describe('Channels that it watches for this node, and those whose newest state it has not signed for yet.'),
   behind: z.int(),
-  /** Reveal jobs that it holds (T3). */
-  jobs: z.int(),
-  /** Why it refuses, where it does. */
-  code: z.string().nullable(),
+  jobs: z.int().describe('Reveal jobs that it holds (T3).'),
+  code: z.string().nullable().describe('Why it refuses, where it does.'),
 })
 
 export const zNodeJson = z.object({
   account: z.string(),
   ledger: z.string(),
-  height: z.int(),
+  height: z.int().describe('Of the newest ledger block that was followed.'),
   time: z.int(),
-  ledger_age_s: z.int(),
+  ledger_age_s: z.int().describe('Since the ledger was last heard.'),
   forwarding: z.boolean(),
   listening: z.string().nullable(),
   announce: z.string().nullable(),
   channels: z.int(),
   channels_ready: z.int(),
-  channels_stopped: z.int(),
-  channels_recovering: z.int(),
-  restored: z.boolean(),
+  channels_stopped: z.int().describe('By a defect of this program: call an operator.'),
+  channels_recovering: z.int().describe('Frozen until they close with their peers (C8).'),
+  restored: z.boolean().describe('Made from a backup.'),
   fees_earned_minor: zMinor,
   towers: z.array(zTowerJson),
   tower_receipts_required: z.int(),
@@ -41,8 +40,9 @@ export const zReadyJson = z.object({ ready: z.literal(true) })
 /** `cursor` of a set is the last entry's id, of a list its number: what the next page begins after. */
 export const zTowersJson = z.object({
   towers: z.array(zTowerJson),
-  /** So many must have signed for a state before the secret of the one before leaves (T2). */
-  receipts_required: z.int(),
+  receipts_required: z
+    .int()
+    .describe('So many must have signed for a state before the secret of the one before leaves (T2).'),
   cursor: z.string(),
 })
 export const zPeersJson = z.object({
@@ -78,22 +78,22 @@ export const zChannelJson = z.object({
   phase: z.string(),
   ready: z.boolean(),
   connected: z.boolean(),
-  stopped: z.string().nullable(),
+  stopped: z.string().nullable().describe('Clause that a defect of this program broke; it only defends itself.'),
   version: z.int(),
   can_send_minor: zMinor,
   can_receive_minor: zMinor,
-  balance_minor: zMinor,
-  locks: z.int(),
-  /** What is waited for, in words. */
-  waiting: z.string().nullable(),
-  /** Ledger time until which a dispute can be answered. */
-  deadline: z.int().nullable(),
+  balance_minor: zMinor.describe('Ours, locks left out.'),
+  locks: z.int().describe('Payments under way in it.'),
+  waiting: z.string().nullable().describe('What is waited for, in words.'),
+  deadline: z.int().nullable().describe('Ledger time until which a dispute can be answered.'),
   window_s: z.int(),
-  /** Ledger time at which the balance is back at the latest: now, by an exit, or by the one that stands. */
-  back_at: z.int().nullable(),
+  back_at: z
+    .int()
+    .nullable()
+    .describe('Ledger time at which the balance is back at the latest: now, by an exit, or by the one that stands.'),
   exit: z.object({ allowed: z.boolean(), missing: z.string().nullable(), in_s: z.int().nullable() }),
-  tower_lag: z.int().nullable(),
-  tower_waiting: z.int(),
+  tower_lag: z.int().nullable().describe('Versions that the towers have yet to sign for.'),
+  tower_waiting: z.int().describe('Messages that wait for towers.'),
   policy: zPolicyJson,
 })
 export const zChannelsJson = z.object({ channels: z.array(zChannelJson), cursor: z.string() })
@@ -114,23 +114,22 @@ export const zInvoiceJson = z.object({
   created: z.int(),
   expires: z.int(),
   paid: z.boolean(),
-  /** Once paid: what the payer holds too. */
-  receipt: z.string().nullable(),
+  receipt: z.string().nullable().describe('Once paid: what the payer holds too.'),
 })
 export const zInvoicesJson = z.object({ invoices: z.array(zInvoiceJson), cursor: z.int() })
 export const zQuoteJson = z.object({ amount_minor: zMinor, fee_minor: zMinor, hops: z.int() })
 export const zPaymentJson = z.object({
   key: z.string(),
-  status: z.enum(['pending', 'succeeded', 'failed']),
+  status: z.enum(['pending', 'succeeded', 'failed']).describe('Pending is neither of the others.'),
   invoice: z.string(),
   reference: z.string(),
   payee: z.string(),
   amount_minor: zMinor,
   fee_minor: zMinor.nullable(),
   hops: z.int().nullable(),
-  code: zCode.nullable(),
+  code: zCode.nullable().describe('Why it failed.'),
   attempts: z.int(),
-  receipt: z.string().nullable(),
+  receipt: z.string().nullable().describe('Proof of payment, a JSON text: verify it offline.'),
 })
 export const zPaymentsJson = z.object({ payments: z.array(zPaymentJson), cursor: z.int() })
 
@@ -139,8 +138,7 @@ export const zTokenJson = z.object({
   id: z.string(),
   name: z.string(),
   scopes: z.array(z.enum(SCOPES)),
-  /** Ledger time. */
-  created: z.int(),
+  created: z.int().describe('Ledger time.'),
 })
 export const zTokensJson = z.object({ tokens: z.array(zTokenJson), cursor: z.string() })
 export const zRevokedJson = z.object({ id: z.string(), revoked: z.literal(true) })

@@ -45,12 +45,12 @@ export function bodies(bits: number) {
     transfer: z.strictObject({ to: zAccount, amount_minor: minor }),
     redeem: z.strictObject({ amount_minor: minor }),
     none: z.strictObject({}),
-    /** `force`: without the peer, by an exit (L7). */
-    close: z.strictObject({ force: z.boolean().default(false) }),
+    close: z
+      .strictObject({ force: z.boolean().default(false) })
+      .describe('`force`: without the peer, by an exit (L7).'),
     peer: z.strictObject({ address: zAddress }),
     channel: z.strictObject({
-      /** `<account>@ws://host:port`: connected first, and kept. */
-      peer: zAddress,
+      peer: zAddress.describe('`<account>@ws://host:port`: connected first, and kept.'),
       deposit_minor: minor,
       /** R7: the peer's own deposit. */
       inbound_minor: minor.default(ZERO),
@@ -66,8 +66,7 @@ export function bodies(bits: number) {
     }),
     invoice: z.strictObject({
       amount_minor: minor,
-      /** The payer's claim number (R6). */
-      reference: z.string().max(LIMITS.reference_bytes),
+      reference: z.string().max(LIMITS.reference_bytes).describe("The payer's claim number (R6)."),
       expires_in_s: zSeconds.min(1).default(86_400),
     }),
     payment: z.strictObject({
@@ -79,8 +78,10 @@ export function bodies(bits: number) {
     token: z.strictObject({
       name: z.string().regex(/^[\x20-\x7e]{1,64}$/, '1 to 64 printable ASCII characters'),
       scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-      /** SHA-256 of the token, hexadecimal. */
-      hash: z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'),
+      hash: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits')
+        .describe('SHA-256 of the token, hexadecimal.'),
     }),
   }
 }

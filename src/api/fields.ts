@@ -10,7 +10,6 @@ export const zMinorOf = (bits: number) =>
   z
     .string('a string of digits, minor units')
     .regex(DIGITS, 'a string of digits, minor units')
-    .describe('Minor units (cents), decimal digits.')
     .transform((digits, context): Amount => {
       const value = amount(BigInt(digits), bits)
       if (value.ok) return value.value

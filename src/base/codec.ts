@@ -9,13 +9,15 @@ import { ok, type Result, refuse } from './result.js'
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
 
 /** Byte string of an exact length. */
-export const zBytes = (length: number) => z.custom<Uint8Array>((v) => isBytes(v) && v.length === length)
+export const zBytes = (length: number) =>
+  z.custom<Uint8Array>((v) => isBytes(v) && v.length === length).describe(`${length} bytes`)
 /** Byte string of at most `max` bytes. */
-export const zBytesUpTo = (max: number) => z.custom<Uint8Array>((v) => isBytes(v) && v.length <= max)
-export const zDigest = z.custom<Digest>((v) => isBytes(v) && v.length === 32)
-export const zPoint = z.custom<Point>((v) => isBytes(v) && parsePoint(v).ok)
-export const zScalar = z.custom<Scalar>((v) => isBytes(v) && parseScalar(v).ok)
-export const zSignature = z.custom<Signature>((v) => isBytes(v) && v.length === 64)
+export const zBytesUpTo = (max: number) =>
+  z.custom<Uint8Array>((v) => isBytes(v) && v.length <= max).describe(`up to ${max} bytes`)
+export const zDigest = z.custom<Digest>((v) => isBytes(v) && v.length === 32).describe('digest, 32 bytes')
+export const zPoint = z.custom<Point>((v) => isBytes(v) && parsePoint(v).ok).describe('point, 33 bytes')
+export const zScalar = z.custom<Scalar>((v) => isBytes(v) && parseScalar(v).ok).describe('scalar, 32 bytes')
+export const zSignature = z.custom<Signature>((v) => isBytes(v) && v.length === 64).describe('signature, 64 bytes')
 /** Heights, times (seconds), versions, ids, counts. */
 export const zCount = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 /** Eight bytes on the wire whatever the amount: lengths tell nothing. */

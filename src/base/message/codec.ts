@@ -32,6 +32,7 @@ export function messageCodec<const Table extends readonly MessageDefinition[]>(t
   const byType = new Map<number, MessageDefinition>(table.map((definition) => [definition.type, definition]))
   const byName = new Map<string, MessageDefinition>(table.map((definition) => [definition.name, definition]))
   return {
+    definitions: table as readonly MessageDefinition[],
     /** @throws RangeError above the frame's plaintext bound: a defect of the sender. */
     encode(message: Message): Uint8Array {
       const definition = byName.get(message.name)!
