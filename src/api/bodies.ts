@@ -1,7 +1,7 @@
 /** Bodies and queries of the operator API: strict, parsed once into the types of the inside. */
 import { z } from 'zod'
 import { ZERO } from '../base/amount.js'
-import { parseAccountId } from '../base/ids.js'
+import { parseAccountId, parseChannelId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { PPM_MAX } from '../router/policy.js'
 import { zRegistrationRequest } from '../wallet/registration.js'
@@ -22,6 +22,16 @@ const zAccount = z
     const account = parseAccountId(text)
     if (account.ok) return account.value
     context.addIssue({ code: 'custom', message: 'an account: 66 hexadecimal digits' })
+    return z.NEVER
+  })
+
+const zChannel = z
+  .string()
+  .max(64)
+  .transform((text, context) => {
+    const channel = parseChannelId(text)
+    if (channel.ok) return channel.value
+    context.addIssue({ code: 'custom', message: 'a channel id: 64 hexadecimal digits' })
     return z.NEVER
   })
 
@@ -55,6 +65,14 @@ export function bodies(bits: number) {
       /** R7: the peer's own deposit. */
       inbound_minor: minor.default(ZERO),
       window_s: zSeconds.optional(),
+    }),
+    /** R7: out of one own channel and back by another. */
+    rebalance: z.strictObject({
+      from: zChannel,
+      to: zChannel,
+      amount_minor: minor,
+      /** Most that hubs may take. */
+      fee_max_minor: minor,
     }),
     policy: z.strictObject({
       base_minor: minor,

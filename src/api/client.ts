@@ -109,6 +109,16 @@ export class ApiClient {
     )
   closeChannel = (idempotencyKey: string, id: string) =>
     this.#post(`/v1/channels/${encodeURIComponent(id)}/close`, idempotencyKey, {}, zClosedJson)
+  /** R7: between own channels, by a payment to oneself; its end, or pending after `wait_s`. */
+  rebalance = (
+    idempotencyKey: string,
+    wish: { readonly from: string; readonly to: string; readonly amount: Amount; readonly feeMax: Amount },
+    wait_s = 30,
+  ) => {
+    const { from, to, amount, feeMax } = wish
+    const body = { from, to, amount_minor: amount.toString(), fee_max_minor: feeMax.toString() }
+    return this.#post('/v1/channels/rebalance', idempotencyKey, body, zPaymentJson, { prefer: `wait=${wait_s}` })
+  }
   /** The default of channels without their own. */
   policy = () => this.#get('/v1/policy', zPolicyJson)
   /** Alone, by an exit. Errors: `exit_not_yet`, `exit_unlicensed` with what is missing. */

@@ -184,6 +184,14 @@ const ofChannels = (body: Bodies) => ({
     ),
     ...byId,
   },
+  rebalance: post(
+    '/v1/channels/rebalance',
+    'admin',
+    'Moves money from one own channel into another by a payment to oneself (R7): 201 with its end, 202 while it has none.',
+    body.rebalance,
+    answers.zPaymentJson,
+    [201, 202],
+  ),
   towerReceipts: {
     ...get('/v1/channels/:id/receipts', READ, 'What towers signed for (T2).', answers.zTowerReceiptsJson),
     ...byId,

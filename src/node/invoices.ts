@@ -44,6 +44,8 @@ export interface InvoiceWish {
   readonly reference: string
   /** Ledger seconds from now. */
   readonly expiresIn: number
+  /** Instead of how payers reach us. */
+  readonly hints?: readonly RouteHint[]
 }
 
 const keyOf = (point: Point): Uint8Array => tableKey('invoice', point)
@@ -76,7 +78,7 @@ export class Invoices {
         created: time,
         expires: time + wish.expiresIn,
         finalDelta: this.finalDelta,
-        hints: [...this.hints()],
+        hints: [...(wish.hints ?? this.hints())],
       }
       const invoice = createInvoice(request, this.parts.seed, this.parts.key)
       if (!invoice.ok) return invoice

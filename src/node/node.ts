@@ -29,6 +29,7 @@ import { Obligations } from './obligations.js'
 import type { OpenWish } from './openings.js'
 import { Payments, type PaymentView } from './payments.js'
 import type { PeersOptions, Transport } from './peers.js'
+import { type RebalanceWish, rebalance } from './rebalance.js'
 
 export interface NodeOptions {
   readonly directory: DataDirectory
@@ -342,6 +343,13 @@ export class Node {
     if (!invoice.ok) return invoice
     if (this.#closing) return refuse('unavailable', 'stopping')
     return this.parts.payments.start({ key, invoice: invoice.value, feeMax })
+  }
+
+  /** R7: moves money from one own channel into another, as a payment to oneself: pending, succeeded or failed. */
+  async rebalance(key: string, wish: RebalanceWish): Promise<Result<PaymentView>> {
+    const named = parseRequestKey(key)
+    if (!named.ok) return named
+    return this.#stopping ? refuse('unavailable', 'stopping') : rebalance(this.parts, key, wish)
   }
 
   quote(text: string, feeMax: Amount) {

@@ -6,6 +6,7 @@ import { idText } from '../base/ids.js'
 import type { Store } from '../base/ports/store.js'
 import { parseRequestKey } from '../base/request-key.js'
 import { ok, type Result, refuse } from '../base/result.js'
+import { findCircular, isCircular } from '../router/circular.js'
 import { type Invoice, invoiceDigest, payable } from '../router/invoice.js'
 import type { LockRef } from '../router/obligation-record.js'
 import { sessionKeyFrom } from '../router/onion/crypto.js'
@@ -73,10 +74,11 @@ export class Payments {
 
   /**
    * Starts a payment, or finds the one of this key; durable when it resolves. Errors: `payment_key_reused`,
-   * `invoice_paid` where another key pays this invoice, and why an invoice cannot be paid.
+   * `invoice_paid` where another key pays this invoice, and why an invoice cannot be paid. `toSelf`: an invoice of our
+   * own is paid, and that by the two channels that it names (R7).
    */
-  async start(request: PaymentRequest): Promise<Result<PaymentView>> {
-    const { value, durable } = this.engine.run((tx) => this.#start(tx, request))
+  async start(request: PaymentRequest, { toSelf = false } = {}): Promise<Result<PaymentView>> {
+    const { value, durable } = this.engine.run((tx) => this.#start(tx, request, toSelf))
     await durable
     const stored = value.ok ? this.view(request.key) : undefined
     if (value.ok && stored === undefined) throw new InvariantError('R5', 'a payment was not stored')
@@ -151,10 +153,10 @@ export class Payments {
     return keys
   }
 
-  #start(tx: Tx, request: PaymentRequest): Result<Payment> {
+  #start(tx: Tx, request: PaymentRequest, toSelf: boolean): Result<Payment> {
     const bytes = tx.get(keyOf(request.key))
     if (bytes !== undefined) return samePayment(read(bytes), request)
-    const allowed = this.#payable(request.invoice)
+    const allowed = this.#payable(request.invoice, toSelf)
     if (!allowed.ok) return allowed
     const paying = tx.get(payingKey(request.invoice))
     if (paying !== undefined) {
@@ -170,17 +172,18 @@ export class Payments {
     return payment
   }
 
-  #payable(invoice: Invoice): Result<Invoice> {
+  #payable(invoice: Invoice, toSelf = false): Result<Invoice> {
     const { chain, account, view } = this.parts
     const { amountBits } = chain.genesis
-    return payable(invoice, { ledger: chain.ledger, amountBits, now: view().time, payer: account })
+    return payable(invoice, { ledger: chain.ledger, amountBits, now: view().time, payer: toSelf ? null : account })
   }
 
   #routes({ invoice, feeMax, key }: PaymentRequest): Result<readonly Route[]> {
     const { chain, channels, view, entropy, account, graph, success } = this.parts
     const learnt = this.#learnt.get(key)
     const query = { invoice, amount: invoice.amount, feeMax }
-    return findRoutes(query, {
+    const find = isCircular(invoice, account) ? findCircular : findRoutes
+    return find(query, {
       self: account,
       now: view().time,
       amountBits: chain.genesis.amountBits,

@@ -51,17 +51,19 @@ export class Policies {
   hints(): RouteHint[] {
     const hints: { readonly hint: RouteHint; readonly able: bigint }[] = []
     for (const channel of this.channels.all()) {
-      const row = this.engine.get(toldKey(channel.id))
-      if (row === undefined || channel.state.phase !== 'open') continue
-      const { policy, url } = parseRow(row, zTold)
-      if (!policy.enabled) continue
-      hints.push({
-        hint: { hub: channel.peer, url, channel: channel.id, policy },
-        able: capacityOf(channel).canReceive,
-      })
+      const hint = channel.state.phase === 'open' ? this.hintOf(channel) : undefined
+      if (hint?.policy.enabled === true) hints.push({ hint, able: capacityOf(channel).canReceive })
     }
     hints.sort((a, b) => (a.able < b.able ? 1 : a.able > b.able ? -1 : 0))
     return hints.slice(0, HINTS_MAX).map(({ hint }) => hint)
+  }
+
+  /** A peer's way to us through this channel, if it told what it asks for it. */
+  hintOf(channel: LiveChannel): RouteHint | undefined {
+    const row = this.engine.get(toldKey(channel.id))
+    if (row === undefined) return undefined
+    const { policy, url } = parseRow(row, zTold)
+    return { hub: channel.peer, url, channel: channel.id, policy }
   }
 
   #own(channel: ChannelId | null): Policy | undefined {

@@ -126,12 +126,13 @@ export interface PayableContext {
   readonly amountBits: number
   /** Ledger time, seconds. */
   readonly now: number
-  readonly payer: Point
+  /** Null: the payee itself, which moves its own money (R7). */
+  readonly payer: Point | null
 }
 
 export function payable(invoice: Invoice, context: PayableContext): Result<Invoice> {
   if (!equalBytes(invoice.ledger, context.ledger)) return refuse('invoice_wrong_ledger')
-  if (equalBytes(invoice.payee, context.payer)) return refuse('circular_route')
+  if (context.payer !== null && equalBytes(invoice.payee, context.payer)) return refuse('circular_route')
   if (!amount(invoice.amount, context.amountBits).ok) return refuse('bad_amount')
   if (context.now > invoice.expires) return refuse('invoice_expired')
   return ok(invoice)

@@ -90,7 +90,8 @@ function firstChannel(way: Way, channels: readonly OwnChannel[]): OwnChannel | P
   return ready.find((own) => own.slotsFree > 0 && own.canSend >= way.amount) ?? 'no_capacity'
 }
 
-function routeAlong(way: Way, { channel }: OwnChannel, part: Amount): Route {
+/** @param part what the payee gets. */
+export function routeAlong(way: Way, { channel }: OwnChannel, part: Amount): Route {
   const hops: RouteHop[] = []
   for (let at: Way | undefined = way; at !== undefined; at = at.next) {
     hops.push({ account: at.account, amount: at.amount, expiry: at.expiry })

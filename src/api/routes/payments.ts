@@ -27,6 +27,12 @@ export function addPaymentRoutes(routes: Routes): void {
     need(await node.pay(key, invoice, fee_max_minor))
     return { ...(await settled(routes, key, preferredWait(request))), replayed }
   })
+  /** A payment under the node's own name of the key: what it is stays known for ever, as with any payment. */
+  routes.write(api.rebalance, async ({ from, to, amount_minor, fee_max_minor }, { operation, request }) => {
+    const replayed = node.payment(operation) !== undefined
+    need(await node.rebalance(operation, { from, to, amount: amount_minor, feeMax: fee_max_minor }))
+    return { ...(await settled(routes, operation, preferredWait(request))), replayed }
+  })
 }
 
 /** R5: 201 with the payment's end, whichever it is; 202 while there is none. */

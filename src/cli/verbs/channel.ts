@@ -3,12 +3,12 @@ import type { ChannelAnswer } from '../../api/answers.js'
 import type { ApiClient } from '../../api/client.js'
 import { type Amount, formatGrouped, ZERO } from '../../base/amount.js'
 import { utf8 } from '../../base/bytes.js'
-import { MeridianError } from '../../base/errors.js'
+import { ERRORS, MeridianError } from '../../base/errors.js'
 import { PPM_MAX } from '../../router/policy.js'
 import { writeFileAtomic } from '../../store/file.js'
 import { amountOption } from '../amount-option.js'
 import { confirm } from '../confirm.js'
-import { UsageError } from '../exit.js'
+import { EXIT, UsageError, VerbExit } from '../exit.js'
 import {
   type Asked,
   ask,
@@ -22,7 +22,14 @@ import { columns } from '../output.js'
 import { group, integer } from '../verb.js'
 
 export const channelVerb = (): Command =>
-  group('channel', 'payment channels with peers', [openVerb, closeVerb, listVerb, policyVerb, receiptsVerb])
+  group('channel', 'payment channels with peers', [
+    openVerb,
+    closeVerb,
+    listVerb,
+    policyVerb,
+    rebalanceVerb,
+    receiptsVerb,
+  ])
 
 interface OpenOptions extends WriteVerbOptions {
   readonly deposit: Amount
@@ -216,6 +223,42 @@ async function policy(name: string | undefined, options: PolicyOptions): Promise
         ...policy,
       },
     )
+  })
+}
+
+interface RebalanceOptions extends WriteVerbOptions {
+  readonly from: string
+  readonly to: string
+  readonly amount: Amount
+  readonly maxFee: Amount
+  readonly wait: number
+}
+
+const rebalanceVerb = (): Command =>
+  writeVerb('rebalance', 'move money from one of your channels into another: a payment to yourself through their peers')
+    .requiredOption('--from <channel>', `it leaves by this one; ${CHANNEL}`)
+    .requiredOption('--to <channel>', 'it comes back by this one: its peer has to have a channel to the other')
+    .requiredOption('--amount <decimal>', 'exactly two decimals', amountOption)
+    .requiredOption('--max-fee <decimal>', 'most that the hubs between may take', amountOption)
+    .option('--wait <seconds>', 'for its end', integer(0, 60), 30)
+    .action(rebalance)
+
+/** R7. Exactly once, as payments are: the same key moves the money once, however often it is asked. */
+async function rebalance(options: RebalanceOptions): Promise<void> {
+  await write(options, async ({ api, out }, key) => {
+    const [from, to] = [await channelNamed(api, options.from), await channelNamed(api, options.to)]
+    const { amount, maxFee: feeMax, wait } = options
+    const moved = await api.rebalance(key, { from: from.channel, to: to.channel, amount, feeMax }, wait)
+    const { status, fee_minor, code } = moved
+    if (status === 'succeeded') {
+      out.print(`moved ${formatGrouped(amount)} fee ${formatGrouped(fee_minor ?? ZERO)}`, moved)
+    } else if (status === 'failed') {
+      out.print(`failed ${code}`, moved)
+      throw new VerbExit(EXIT.refused, `${code}: ${ERRORS[code ?? 'internal'].text} Nothing was moved`)
+    } else {
+      out.print('pending', moved)
+      throw new VerbExit(EXIT.pending, `the payment is under way: the same command with --key ${key} waits on`)
+    }
   })
 }
 
