@@ -71,6 +71,7 @@ t.test('what counts as noticed', async (t) => {
   t.equal(noticed('    not ok 7'), 'an assertion without a name')
   t.equal(noticed('not ok 1 - timeout!'), OUT_OF_TIME)
   t.equal(noticed('C6, S2: version 7 was signed, 6 is stored'), 'C6, S2: version 7 was signed, 6 is stored')
+  t.equal(noticed('code: InvariantError: S2: a mark never falls'), 'S2: a mark never falls')
   for (const nothing of [
     'ok 1 - this is not ok',
     '    # Subtest: C6: before',

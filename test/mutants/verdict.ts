@@ -2,8 +2,8 @@
 
 /** tap says so of an assertion that failed; of the innermost first. */
 const FAILED = /^\s*not ok \d+(?: - (.*?))?(?: # time=.*| \{)?$/
-/** The simulation's last line, a clause and what broke it. */
-const VIOLATED = /^([PLACWRTSK]\d+\b.*: .*)$/
+/** The simulation's last line, a clause and what broke it: the oracle's word, or an invariant of the program itself. */
+const VIOLATED = /^(?:code: InvariantError: )?([PLACWRTSK]\d+\b.*: .*)$/
 /** R5's promise is an end: but a test that only ran out of time was perhaps on a slow machine. */
 export const OUT_OF_TIME = 'timeout!'
 

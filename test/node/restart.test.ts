@@ -80,6 +80,12 @@ t.test('R3: upstream is kept as long as the lock downstream lives: its peer gone
   }
   await advance(flight.expiry - ledger.head.time) // L8: in this second it can still be won
   t.match(hub.node.channel(payerChannel), { locks: 1, version: payer.node.channel(payerChannel)?.version })
+  const owed = await Obligations.all(hub.directory.store)
+  t.same(
+    owed.map(({ phase }) => phase),
+    ['offered'],
+    'nothing is decided',
+  )
   t.equal(payer.node.payment(flight.key)?.status, 'pending')
   await advance(1)
   t.match(await payer.node.waitPayment(flight.key, 60_000), { status: 'failed', code: 'lock_expired' })

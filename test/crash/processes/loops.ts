@@ -63,8 +63,8 @@ const STUCK_MS = 300_000
 /** Calls that an armed disk still takes; what a start makes; syncs and bytes of a short life. */
 const ARMED_CALLS = 60
 const START_CALLS = 80
-const SYNCS = 60
-const FULL_BYTES = 400_000
+const SYNCS = 250
+const FULL_BYTES = 1_500_000
 const FULL_REFUSALS = 4
 
 /**
