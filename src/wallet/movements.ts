@@ -128,6 +128,7 @@ export class AccountMovements {
     const pool = ours + (theirs === null ? 0n : await this.#read(theirs.ciphertextPeer))
     const peer = tx.accounts[otherSide(side)]
     this.#channels.set(idText(tx.channel), { side, peer, pool, poster: null })
+    if (own === null) return undefined // the peer's deposit alone
     return { kind: 'deposit', change: -ours, counterparty: idText(peer), channel: idText(tx.channel) }
   }
 
