@@ -31,7 +31,10 @@ const optionNames = (command: Command): string[] =>
 t.test('guides: five users, each command with options that it has', async (t) => {
   const root = group('meridian', 'about', await loadVerbs(undefined))
   const names = ['auditor', 'hospital', 'hub', 'load-tester', 'watchtower']
-  t.same(readdirSync(new URL('docs/guides/', ROOT)).sort(), names.map((name) => `${name}.md`))
+  t.same(
+    readdirSync(new URL('docs/guides/', ROOT)).sort(),
+    names.map((name) => `${name}.md`),
+  )
   let seen = 0
   for (const name of names) {
     for (const line of commandsOf(readFileSync(new URL(`docs/guides/${name}.md`, ROOT), 'utf8'))) {
