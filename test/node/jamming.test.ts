@@ -135,8 +135,8 @@ interface Tried {
   readonly route: Route
 }
 let tries = 0
-/** A lock that pays nobody's invoice. */
-function jam(puppet: Puppet, amount: bigint): Tried & { readonly point: Uint8Array } {
+/** A lock that pays nobody's invoice: at the hospital, or at the hub itself. */
+function jam(puppet: Puppet, amount: bigint, toHub = false): Tried & { readonly point: Uint8Array } {
   const { time } = village.ledger.head
   const sessionKey = sessionKeyFrom(sha256(utf8(`jam ${tries++}`)))
   const last = { account: curve.multiplyBase(signingKey), amount: cents(amount), expiry: time + 5 * 24 * HOUR }
@@ -145,7 +145,8 @@ function jam(puppet: Puppet, amount: bigint): Tried & { readonly point: Uint8Arr
     amount: cents(amount + amount / 100n + 1n),
     expiry: last.expiry + 9 * HOUR,
   }
-  const route: Route = { channel: puppet.id, fee: cents(1n), hops: [first, last] }
+  const hops = toHub ? [first] : [first, last]
+  const route: Route = { channel: puppet.id, fee: cents(1n), hops }
   const target = curve.multiplyBase(prfScalar(sessionKey, 'nobody'))
   const nobody = { ...(issued[0] ?? invoiceOf(1n)), point: target }
   const offer = must(routeOffer(route, nobody, sessionKey))
@@ -173,11 +174,12 @@ const codesAt = (puppet: Puppet, tried: readonly (Tried & { readonly point: Uint
     return [read === undefined ? 'unreadable' : `${read.hop} ${decodeFailure(read.message)?.code}`]
   })
 
-const records = async (): Promise<number> => {
+const rowsIn = async (...of: Parameters<typeof tableRange>): Promise<number> => {
   let rows = 0
-  for await (const _ of hub.directory.store.range(tableRange('node', utf8('reputation')))) rows += 1
+  for await (const _ of hub.directory.store.range(tableRange(...of))) rows += 1
   return rows
 }
+const records = () => rowsIn('node', utf8('reputation'))
 
 const puppets: Puppet[] = []
 
@@ -226,7 +228,8 @@ t.test('fast: a stream that fails at once is cut short; the payer goes on', asyn
   for (const lock of held.splice(0)) ward.input({ type: 'giveBack', lock, reason: new Uint8Array(FAILURE_BYTES) })
   while (await serve());
   const [puppet] = puppets
-  const failed = () => puppet!.effects.filter(({ type }) => type === 'lockReturned').length
+  const failed = (of = puppet) => of!.effects.filter(({ type }) => type === 'lockReturned').length
+  const seen = await rowsIn('replay')
   while (await puppet!.pump());
   puppet!.effects.length = 0
   arrived = 0
@@ -240,6 +243,16 @@ t.test('fast: a stream that fails at once is cut short; the payer goes on', asyn
   }
   t.ok(arrived <= LIMITS.failed_forwards, `${arrived} reached the hospital`)
   t.equal(codesAt(puppet!, tried).at(-1), '0 temporary_failure')
+  const kept = await rowsIn('replay')
+  t.ok(kept - seen <= LIMITS.failed_forwards, `R2: ${kept - seen} of ${tried.length} onions are remembered`)
+  // The other jammer asks the hub itself for invoices that it never issued.
+  const other = puppets.at(-1)!
+  other.effects.length = 0
+  for (let sent = 0; sent < LIMITS.failed_forwards + 8; sent += SLOTS) {
+    for (let i = 0; i < SLOTS; i++) jam(other, 10n, true)
+    while (failed(other) < sent + SLOTS) await other.pump()
+  }
+  t.ok((await rowsIn('replay')) - kept <= LIMITS.failed_forwards, 'R2: as many of a payee')
   t.same(await paysAtOnce(...Array.from({ length: SLOTS / 2 }, () => 500n)), [])
   t.equal(hub.node.status().stopped, 0)
   t.equal(await records(), 3)
