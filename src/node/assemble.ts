@@ -18,6 +18,7 @@ import { ChannelBook, type Loaded } from './channel-book.js'
 import { Channels, type Surroundings } from './channels.js'
 import { Conversation } from './conversation.js'
 import { Desk } from './desk.js'
+import { DirectPays } from './direct-pays.js'
 import { Engine } from './engine.js'
 import { EventLog } from './event-log.js'
 import { Exits } from './exits.js'
@@ -52,6 +53,7 @@ export interface NodeParts {
   readonly ledgerDesk: LedgerDesk
   readonly obligations: Obligations
   readonly payments: Payments
+  readonly directPays: DirectPays
   readonly invoices: Invoices
   readonly policies: Policies
   readonly openings: Openings
@@ -207,9 +209,10 @@ function route(
   const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
   const obligations = new Obligations(router, invoices)
   const payments = new Payments(router, engine, directory.store, config.bounds.far)
-  const claimed: ConstructorParameters<typeof Desk>[4] = (...told) => late.towers.claimed(...told)
-  const desk = new Desk(obligations, payments, events, () => late.watch.view.time, claimed)
-  return { intake, policies, graph, experiences, invoices, obligations, payments, desk }
+  const claimed: ConstructorParameters<typeof Desk>[5] = (...told) => late.towers.claimed(...told)
+  const directPays = new DirectPays(channels, timers)
+  const desk = new Desk(obligations, payments, directPays, events, () => late.watch.view.time, claimed)
+  return { intake, policies, graph, experiences, invoices, obligations, payments, directPays, desk }
 }
 
 const openingEnv = ({ chain, directory }: Options, { keys }: Foundation, late: Late, policy: ChannelPolicy) => {

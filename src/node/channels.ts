@@ -108,8 +108,18 @@ export class Channels {
    * may drop it in the same step.
    */
   offer(tx: Tx, channel: LiveChannel, operation: OfferBody, told: (result: Result<number>) => void): void {
-    if (channel.stopped !== undefined) told(refuse('channel_not_open'))
-    else this.#run(tx, channel, { type: 'offer', operations: [operation] }, told)
+    this.offerAll(tx, channel, [operation], ([result]) => told(result!))
+  }
+
+  /** As `offer`, all in one step: `told` hears one result per operation, in their order. */
+  offerAll(
+    tx: Tx,
+    channel: LiveChannel,
+    operations: readonly OfferBody[],
+    told: (results: readonly Result<number>[]) => void,
+  ): void {
+    if (channel.stopped === undefined) this.#run(tx, channel, { type: 'offer', operations }, told)
+    if (channel.stopped !== undefined) told(operations.map(() => refuse('channel_not_open')))
   }
 
   step(tx: Tx, channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): void {
@@ -117,18 +127,17 @@ export class Channels {
   }
 
   /** Nothing of a step that fails is kept, neither in the machine nor at the desk; nothing of it leaves. */
-  #run(tx: Tx, channel: LiveChannel, input: Input, told?: (result: Result<number>) => void): void {
+  #run(tx: Tx, channel: LiveChannel, input: Input, told?: (results: readonly Result<number>[]) => void): void {
     try {
       tx.attempt(() => this.#whole(tx, channel, input, told))
     } catch (error) {
       if (!(error instanceof InvariantError)) throw error
       if (channel.stopped === undefined) this.around.stopped(channel, error)
       channel.stopped ??= error.clause
-      told?.(refuse('channel_not_open'))
     }
   }
 
-  #whole(tx: Tx, channel: LiveChannel, input: Input, told?: (result: Result<number>) => void): void {
+  #whole(tx: Tx, channel: LiveChannel, input: Input, told?: (results: readonly Result<number>[]) => void): void {
     const env: Env = {
       context: channel.context,
       view: this.around.view(),
@@ -151,7 +160,7 @@ export class Channels {
     tx: Tx,
     channel: LiveChannel,
     effects: readonly Effect[],
-    told: ((result: Result<number>) => void) | undefined,
+    told: ((results: readonly Result<number>[]) => void) | undefined,
   ): void {
     const forDesk: DeskEffect[] = []
     for (const effect of effects) {
@@ -160,7 +169,7 @@ export class Channels {
           tx.after(() => this.around.send(channel, effect.message))
           break
         case 'proposed':
-          for (const result of effect.results) told?.(result)
+          told?.(effect.results)
           break
         case 'submit':
         case 'reveal':

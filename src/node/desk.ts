@@ -1,11 +1,13 @@
 /** From what a channel tells to whom it concerns: a payment of ours, an obligation, the event log. One batch (C6). */
 import { bytesToHex } from '../base/bytes.js'
 import { unreachable } from '../base/errors.js'
+import { ok, refuse } from '../base/result.js'
 import type { Lock } from '../channel/types.js'
 import type { ObligationEvent } from '../router/obligation.js'
 import type { LockRef } from '../router/obligation-record.js'
 import type { PaymentEvent } from '../router/payment.js'
 import type { DeskEffect } from './channels.js'
+import type { DirectPays } from './direct-pays.js'
 import type { Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { LiveChannel } from './live-channel.js'
@@ -17,6 +19,7 @@ export class Desk {
   constructor(
     private readonly obligations: Obligations,
     private readonly payments: Payments,
+    private readonly directPays: DirectPays,
     private readonly events: EventLog,
     private readonly time: () => number,
     /** T3: a claim on a channel pays for an incoming lock; told before upstream is. */
@@ -54,6 +57,14 @@ export class Desk {
           out: false,
         })
       case 'offerRefused':
+        if (effect.operation.body.kind === 'pay') {
+          return this.directPays.ended(
+            tx,
+            channel,
+            effect.operation.id,
+            refuse(effect.code === 'unknown' ? 'internal' : effect.code),
+          )
+        }
         return this.#outgoing(tx, channel, effect.operation.id, {
           forward: { kind: 'outgoingVoid', code: effect.code },
           payment: (lock) => ({ kind: 'void', lock, code: effect.code }),
@@ -100,6 +111,7 @@ export class Desk {
   #paid(tx: Tx, channel: LiveChannel, effect: Extract<DeskEffect, { type: 'paid' }>): undefined {
     const type = effect.from === channel.context.side ? 'pay.sent' : 'pay.received'
     const { amount } = effect
+    if (effect.from === channel.context.side) this.directPays.ended(tx, channel, effect.id, ok(undefined))
     const reference = bytesToHex(effect.reference)
     this.events.append(tx, { type, time: this.time(), channel: channel.text, amount, reference })
   }

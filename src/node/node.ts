@@ -21,10 +21,12 @@ import { assemble, type NodeParts } from './assemble.js'
 import { capacityOf } from './capacity.js'
 import { type ChannelSummary, summaryOf } from './channel-summary.js'
 import type { NodeConfig } from './config.js'
+import type { DirectPay } from './direct-pays.js'
 import type { EventLog } from './event-log.js'
 import type { InvoiceWish, IssuedRow } from './invoices.js'
 import { isRestored, keepPeer, keptPeers, knownPeers } from './kept-peers.js'
 import type { LiveChannel } from './live-channel.js'
+import { loadOf, type NodeLoad } from './load.js'
 import { Obligations } from './obligations.js'
 import type { OpenWish } from './openings.js'
 import { Payments, type PaymentView } from './payments.js'
@@ -112,7 +114,7 @@ export class Node {
    * Before a stop: takes no new payment, forward or opening, and waits for what rounds and the ledger can still end.
    * What is left after `ms` is safe on disk: the next start takes it up.
    */
-  async drain(ms: number): Promise<ReturnType<Node['load']>> {
+  async drain(ms: number): Promise<NodeLoad> {
     this.parts.intake.closed = true
     const { timers = systemTimers } = this.options
     const until = timers.now() + ms
@@ -128,12 +130,25 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const { peers, watch, ledgerDesk, engine, openings, payments, ends, retention, towers, recovery, gossip } =
-      this.parts
+    const {
+      peers,
+      watch,
+      ledgerDesk,
+      engine,
+      openings,
+      payments,
+      directPays,
+      ends,
+      retention,
+      towers,
+      recovery,
+      gossip,
+    } = this.parts
     openings.close()
     recovery.close()
     ends.close()
     payments.close()
+    directPays.close()
     towers.close()
     gossip.close()
     await peers.close()
@@ -177,26 +192,8 @@ export class Node {
   }
 
   /** What is under way, in counts. */
-  load() {
-    const { channels, ledgerDesk, peers, towers } = this.parts
-    const all = channels.all()
-    const live = all.filter(
-      ({ state }) => state.link === 'live' && (state.phase === 'open' || state.phase === 'closing'),
-    )
-    const held = live.map(
-      ({ state }) => (state.outstanding ?? state.current).content.locks.length + state.pending.length,
-    )
-    return {
-      phases: all.map(({ state }) => state.phase),
-      /** In channels whose rounds can still end them; those that a round has yet to bring in are counted too. */
-      locks: held.reduce((sum, count) => sum + count, 0),
-      channelsWithLocks: held.filter((count) => count > 0).length,
-      ledgerWaiting: ledgerDesk.waiting,
-      proofsWaiting: this.options.pool.waiting,
-      peersConnected: peers.list().filter(({ connected }) => connected).length,
-      towerWaiting: all.reduce((sum, channel) => sum + towers.waiting(channel), 0),
-      towerLag: Math.max(0, ...all.map((channel) => towers.lag(channel) ?? 0)),
-    }
+  load(): NodeLoad {
+    return loadOf(this.parts, this.options.pool)
   }
 
   /** Keeps this peer connected from now on, over restarts too. Resolves once it is; errors: why it is not. */
@@ -350,6 +347,14 @@ export class Node {
     const named = parseRequestKey(key)
     if (!named.ok) return named
     return this.#stopping ? refuse('unavailable', 'stopping') : rebalance(this.parts, key, wish)
+  }
+
+  /** An unconditional pay over one channel (C4): DirectPays.pay. Errors: also `not_found`. */
+  async payDirect(id: ChannelId, pay: DirectPay): Promise<Result<undefined>> {
+    const channel = this.parts.channels.get(id)
+    if (channel === undefined) return refuse('not_found', 'channel')
+    if (this.#closing) return refuse('unavailable', 'stopping')
+    return this.parts.directPays.pay(channel, pay)
   }
 
   quote(text: string, feeMax: Amount) {

@@ -3,6 +3,7 @@
  * where it cannot; `MERIDIAN_MODEXP=pure` forces the second. Everything here is synchronous and blocks: run it in workers.
  */
 import { createDiffieHellman, type DiffieHellman } from 'node:crypto'
+import { count } from '../base/counters.js'
 import { LIMITS } from '../base/limits.js'
 
 /** Which of the two modPow is in this thread: benchmarks print it. */
@@ -21,8 +22,10 @@ export const bitLength = (value: bigint): number => {
  * `base^exponent mod modulus` for any integers; a negative exponent goes through the inverse.
  * @throws RangeError for a modulus below 1, and for a negative exponent of a base that has no inverse.
  */
-export const modPow = (base: bigint, exponent: bigint, modulus: bigint): bigint =>
-  modexpBackend === 'pure' ? modPowPure(base, exponent, modulus) : modPowNative(base, exponent, modulus)
+export function modPow(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  count('exponentiations')
+  return modexpBackend === 'pure' ? modPowPure(base, exponent, modulus) : modPowNative(base, exponent, modulus)
+}
 
 /** As modPow, in BigInt alone: sliding window over odd powers. */
 export function modPowPure(base: bigint, exponent: bigint, modulus: bigint): bigint {

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { bankForWorker } from '../base/counters.js'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { JobName, Jobs, Reply, Request } from './pool-jobs.js'
@@ -112,7 +113,7 @@ class Threads {
   }
 
   #start(place: number): Thread {
-    const thread: Thread = { worker: new Worker(workerUrl()), sent: new Map() }
+    const thread: Thread = { worker: new Worker(workerUrl(), { workerData: bankForWorker() }), sent: new Map() }
     let why = 'exit'
     thread.worker.on('message', (reply: Reply) => this.#answered(thread, reply))
     thread.worker.on('error', ({ name }) => {

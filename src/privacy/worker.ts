@@ -1,6 +1,7 @@
 /** A worker thread of the pool: answers one request after the other; private keys live here by their number. */
 import { randomBytes } from 'node:crypto'
-import { isMainThread, type MessagePort, parentPort } from 'node:worker_threads'
+import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { useBank } from '../base/counters.js'
 import { InvariantError, invariant } from '../base/errors.js'
 import { runCheck } from './check.js'
 import { proveKey } from './key-proof.js'
@@ -76,4 +77,5 @@ function serve(port: MessagePort): void {
 }
 
 invariant(!isMainThread && parentPort !== null, 'P8', 'this module runs in a worker thread only')
+useBank(workerData as SharedArrayBuffer)
 serve(parentPort)

@@ -1,11 +1,13 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { count } from '../base/counters.js'
 
 /** Makes a created, renamed or removed name in `dir` durable. */
 export async function syncDirectory(dir: string): Promise<void> {
   const handle = await open(dir, 'r')
   try {
     await handle.sync()
+    count('nameSyncs')
   } finally {
     await handle.close()
   }

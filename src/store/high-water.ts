@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, writeSync } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { concatBytes, equalBytes, utf8 } from '../base/bytes.js'
+import { count } from '../base/counters.js'
 import { invariant } from '../base/errors.js'
 import { type ChannelId, idText } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
@@ -212,6 +213,7 @@ export class HighWater {
       this.#write(encodeSlot(this.id, place.position, place), slotOffset(place.position, place.sequence))
     }
     await this.file.datasync()
+    count('fsyncs')
   }
 
   /** Written zeros, not a hole: a later datasync then has no metadata of the file to carry. */
@@ -224,6 +226,7 @@ export class HighWater {
   /** A full disk may take a part without an error. */
   #write(bytes: Uint8Array, offset: number): void {
     const written = this.file.write(bytes, offset)
+    count('diskBytes', written)
     if (written !== bytes.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' })
   }
 }

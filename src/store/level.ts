@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Level } from 'level'
 import { readU64, u64 } from '../base/bytes.js'
+import { count } from '../base/counters.js'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { Batch, Range, Row, Store } from '../base/ports/store.js'
@@ -142,10 +143,17 @@ class LevelDatabase implements LevelStore {
   async #sync(batches: readonly Batch[]): Promise<void> {
     const chained = this.database.batch()
     for (const { puts, deletes } of batches) {
-      for (const { key, value } of puts) chained.put(key, value)
-      for (const key of deletes) chained.del(key)
+      for (const { key, value } of puts) {
+        chained.put(key, value)
+        count('diskBytes', key.length + value.length)
+      }
+      for (const key of deletes) {
+        chained.del(key)
+        count('diskBytes', key.length)
+      }
     }
     await chained.write({ sync: true })
+    count('fsyncs')
     await this.#syncNames()
   }
 

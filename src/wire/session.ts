@@ -1,6 +1,7 @@
 /** An authenticated, encrypted connection with one account (W1, W3), once Noise is through. It knows no message. */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import { count } from '../base/counters.js'
 import type { ErrorCode } from '../base/errors.js'
 import type { AccountId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
@@ -105,7 +106,10 @@ export class NoiseSession implements Session {
 
   send(message: Uint8Array): boolean {
     if (this.#endReason !== undefined) return false
-    return this.#link.send(this.#transport.sender.encrypt(message))
+    const frame = this.#transport.sender.encrypt(message)
+    count('messages')
+    count('wireBytes', frame.length)
+    return this.#link.send(frame)
   }
 
   onMessage(handler: (message: Uint8Array) => void): void {

@@ -1,6 +1,7 @@
 /** The one door to the curve (P8): group, ECDSA and ECDH over secp256k1, native where it loads, noble where not. */
 import { ok, type Result, refuse } from '../result.js'
 import type { CurveBackend, Point, Signature } from './backend.js'
+import { counted } from './counted.js'
 import { loadNative } from './native.js'
 import { noble } from './noble.js'
 import { scalarFromBigint } from './scalar.js'
@@ -11,7 +12,7 @@ export { noble } from './noble.js'
 export * from './scalar.js'
 
 /** `MERIDIAN_CURVE=noble` picks the pure backend even where the native one loads (tests, diagnosis). */
-export const curve: CurveBackend = process.env['MERIDIAN_CURVE'] === 'noble' ? noble : (loadNative() ?? noble)
+export const curve: CurveBackend = counted(process.env['MERIDIAN_CURVE'] === 'noble' ? noble : (loadNative() ?? noble))
 
 /** A group element: a finite point or infinity. Only what the program computes may be infinite, never what it reads. */
 export type Element = Point | null

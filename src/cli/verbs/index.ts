@@ -20,6 +20,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   doctor: async () => (await import('./doctor.js')).doctorVerb,
   audit: async () => (await import('./audit.js')).auditVerb,
   'tower-fault': async () => (await import('./tower-fault.js')).towerFaultVerb,
+  bench: async () => (await import('./bench.js')).benchVerb,
   demo: async () => (await import('./demo.js')).demoVerb,
 }
 

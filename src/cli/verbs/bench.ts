@@ -1,0 +1,125 @@
+import { writeFile } from 'node:fs/promises'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { Genesis } from '../../base/genesis.js'
+import { CHANNEL_DRIVEN, channelSuite } from '../bench/channel-suite.js'
+import { environmentOf, environmentText } from '../bench/environment.js'
+import { type Run, runText, summaryOf } from '../bench/figures.js'
+import { htmlReport } from '../bench/html.js'
+import type { Shape } from '../bench/load.js'
+import type { Plan } from '../bench/measure.js'
+import { Progress } from '../bench/progress.js'
+import { ROUTE_DRIVEN, routeSuite } from '../bench/route-suite.js'
+import { Town } from '../bench/town.js'
+import { EXIT, UsageError, VerbExit } from '../exit.js'
+import { untilStopped } from '../signals.js'
+import { type CommonOptions, group, integer, outputOf, verb } from '../verb.js'
+
+interface LoadOptions extends CommonOptions {
+  readonly window?: readonly number[]
+  readonly rate?: number
+  readonly seconds: number
+  readonly warmUp: number
+  readonly keyBits: Genesis['keyBits']
+  readonly dir?: string
+  readonly html?: string
+  readonly profile?: string
+}
+
+interface Suite {
+  readonly name: string
+  readonly about: string
+  readonly driven: string
+  readonly windows: readonly number[]
+  readonly run: (town: Town, plan: Plan) => AsyncGenerator<Run>
+}
+
+const CHANNEL: Suite = {
+  name: 'channel',
+  about: 'direct pays over one channel between two processes',
+  driven: CHANNEL_DRIVEN,
+  windows: [1, 100, 1_000],
+  run: channelSuite,
+}
+
+const ROUTE: Suite = {
+  name: 'route',
+  about: 'payments of invoices through one hub, three processes',
+  driven: ROUTE_DRIVEN,
+  windows: [200],
+  run: routeSuite,
+}
+
+export const benchVerb = (): Command =>
+  group('bench', 'measure this machine: rates, latencies, CPU, bytes and syncs per payment', [
+    loadVerb(CHANNEL),
+    loadVerb(ROUTE),
+  ])
+
+const loadVerb = (suite: Suite) => (): Command =>
+  verb(suite.name, suite.about)
+    .option(
+      '--window <counts>',
+      `closed loop: so many outstanding; several: 1,100,1000 (default: ${suite.windows})`,
+      counts,
+    )
+    .option(
+      '--rate <per-second>',
+      'open loop: so many started a second, latency from the intended start',
+      integer(1, 1_000_000),
+    )
+    .option('--seconds <seconds>', 'of each load', integer(1, 86_400), 10)
+    .option('--warm-up <seconds>', 'before each load, not measured', integer(0, 3_600), 3)
+    .option('--key-bits <bits>', 'Paillier keys: 2048, 3072, or 1024 for a quick look', keyBits, 2048)
+    .option('--dir <directory>', 'where the run keeps its data, removed at the end (default: for temporary files)')
+    .option('--html <file>', 'write a report with plots')
+    .option('--profile <directory>', "write every process's CPU profile there")
+    .action((options: LoadOptions) => bench(suite, options))
+
+async function bench(suite: Suite, options: LoadOptions): Promise<void> {
+  if (options.window !== undefined && options.rate !== undefined)
+    throw new UsageError('--window is a closed loop, --rate an open one: one of them')
+  const out = outputOf(options)
+  const progress = new Progress(out.json ? process.stderr : process.stdout)
+  const interrupted = untilStopped().then(() => 'interrupted' as const)
+  const execArgv = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
+  const town = await Town.create({ dir: options.dir, keyBits: options.keyBits, execArgv })
+  try {
+    const environment = environmentOf(town.dir)
+    const header = `bench ${suite.name}: ${suite.driven}\n${environmentText(environment, options.keyBits)}`
+    progress.say(header)
+    const measured = measureAll(suite, town, options, progress)
+    measured.catch(() => undefined) // where the interrupt wins, what it broke is no news
+    const runs = await Promise.race([measured, interrupted])
+    if (runs === 'interrupted') throw new VerbExit(EXIT.checkFailed, 'interrupted: nothing is told')
+    if (options.html !== undefined) await writeFile(options.html, await htmlReport(header, runs))
+    if (out.json) out.print('', { ...summaryOf(runs), key_bits: options.keyBits, environment })
+  } finally {
+    await town.raze()
+  }
+}
+
+async function measureAll(suite: Suite, town: Town, options: LoadOptions, progress: Progress): Promise<Run[]> {
+  const shapes: readonly Shape[] =
+    options.rate === undefined
+      ? (options.window ?? suite.windows).map((window) => ({ window }))
+      : [{ rate: options.rate }]
+  const { seconds, warmUp } = options
+  const runs: Run[] = []
+  for await (const run of suite.run(town, { suite: suite.name, shapes, seconds, warmUp, progress })) {
+    progress.say(runText(run))
+    runs.push(run)
+  }
+  return runs
+}
+
+function counts(text: string): readonly number[] {
+  const parsed = text.split(',').map((part) => integer(1, 100_000)(part))
+  if (parsed.length <= 32) return parsed
+  throw new InvalidArgumentError('at most 32 windows')
+}
+
+function keyBits(text: string): number {
+  const bits = Number(text)
+  if ([1024, 2048, 3072].includes(bits)) return bits
+  throw new InvalidArgumentError('2048 or 3072, or 1024 to try it out')
+}

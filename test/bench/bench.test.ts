@@ -1,0 +1,100 @@
+/** `bench` as its users meet it: figures, a report, refusals; nothing of it stays behind. 1024-bit keys, a second of load. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { checkBalances } from '../../src/cli/bench/figures.js'
+import { Latency } from '../../src/cli/bench/latency.js'
+import { load } from '../../src/cli/bench/load.js'
+import { run, serve } from '../cli/cli.js'
+
+const root = mkdtempSync(join(tmpdir(), 'meridian-bench-test-'))
+t.teardown(() => rmSync(root, { recursive: true, force: true }))
+const QUICK = ['--key-bits', '1024', '--seconds', '1', '--warm-up', '0', '--dir', root]
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false // no such process
+  }
+}
+
+t.test('direct pays: figures of every process, checked balances, a report with plots', async (t) => {
+  const html = join(root, 'report.html')
+  const { code, out, err } = await run(['bench', 'channel', ...QUICK, '--window', '1,20', '--json', '--html', html])
+  t.equal(code, 0, err)
+  const figures = JSON.parse(out.trim().split('\n').at(-1) ?? '')
+  t.match(figures, { balance_check: 'ok', failed: 0, window: 20, key_bits: 1024 })
+  for (const name of [
+    'rate',
+    'p50_ms',
+    'p90_ms',
+    'p99_ms',
+    'p999_ms',
+    'max_ms',
+    'steal_pct',
+    'wire_bytes_per_payment',
+  ]) {
+    t.type(figures[name], 'number', name)
+  }
+  t.ok(figures.done > 0)
+  t.equal(figures.runs.length, 2)
+  t.strictSame(
+    figures.processes.map(({ name }: { name: string }) => name),
+    ['payer', 'payee'],
+  )
+  for (const { pid, cpu_ms, fsyncs } of figures.processes) {
+    t.ok(cpu_ms > 0 && fsyncs > 0)
+    t.notOk(alive(pid), 'no process is left')
+  }
+  const page = readFileSync(html, 'utf8')
+  t.equal(page.match(/<svg/g)?.length, 3, 'rate over time, latency percentiles, throughput against window')
+  t.notMatch(page, /(src|href)=/, 'self-contained')
+  t.match(err, /disk sync [\d.]+ ms/)
+  t.strictSame(readdirSync(root), ['report.html'], 'no directory is left')
+})
+
+t.test('routed payments at a rate; a Ctrl-C leaves nothing', async (t) => {
+  const open = await run(['bench', 'route', ...QUICK, '--rate', '10', '--json'])
+  t.equal(open.code, 0, open.err)
+  t.match(JSON.parse(open.out.trim()), { balance_check: 'ok', failed: 0, target_rate: 10, processes: { length: 3 } })
+  const running = serve(['bench', 'channel', ...QUICK, '--seconds', '600', '--window', '1'])
+  for (let line: string | undefined = ''; line !== undefined && !line.includes('have a channel'); )
+    line = await running.next()
+  t.equal(await running.stop('SIGINT'), 1)
+  t.strictSame(readdirSync(root), ['report.html'], 'no directory is left')
+})
+
+t.test('what cannot be measured is refused', async (t) => {
+  t.match(await run(['bench', 'channel', '--window', '1', '--rate', '5']), { code: 2 })
+  t.match(await run(['bench', 'channel', '--window', '0']), { code: 2 })
+  const balance = { what: 'a balance', expected: 5n, found: 4n }
+  t.throws(() => checkBalances([balance]), /no rate is told/)
+  t.equal(checkBalances([{ ...balance, found: 5n }]), 'ok')
+})
+
+t.test('an open loop measures from the intended start', async (t) => {
+  let first = true
+  const act = async () => {
+    const slow = first
+    first = false
+    // The event loop itself stands still, as a stop-the-world pause would make it.
+    if (slow) for (const until = performance.now() + 200; performance.now() < until; );
+    return null
+  }
+  const figures = await load({ shape: { rate: 100 }, seconds: 0.5, act })
+  t.ok(figures.p90_ms >= 50, 'whoever was due in the pause waited')
+  const failing = await load({ shape: { window: 2 }, seconds: 0.01, act: async () => 'queue_full' })
+  t.equal(failing.done, 0)
+  t.equal(failing.failures['queue_full'], failing.failed)
+})
+
+t.test('percentiles', (t) => {
+  const latency = new Latency()
+  for (let ms = 1; ms <= 1_000; ms++) latency.record(ms)
+  const { p50_ms, p99_ms, max_ms } = latency.figures
+  t.ok(Math.abs(p50_ms - 500) < 2 && Math.abs(p99_ms - 990) < 2 && Math.abs(max_ms - 1_000) < 2)
+  t.end()
+})
