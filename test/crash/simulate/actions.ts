@@ -213,7 +213,7 @@ function restore(world: World, { a, b }: Instruction): string {
   if (image === undefined) return 'wait'
   host.life?.end()
   const { marks } = host.disk
-  world.oracle.lapses.restore(name, world.oracle.books.unpaid(name), b % 3 === 0)
+  world.oracle.lapses.restore(name, world.oracle.books.ownedBy(name), b % 3 === 0)
   world.payments.voidAll(name)
   switch (b % 3) {
     case 0:

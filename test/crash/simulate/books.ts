@@ -80,9 +80,9 @@ export class Books {
     return NAMES.find((name) => equalBytes(this.world.hosts[name].account, account))
   }
 
-  /** Channels of this owner that the ledger has not paid out. */
-  unpaid(name: Name): ChannelId[] {
-    return this.all().flatMap(({ id, owners, paid }) => (owners.includes(name) && paid === undefined ? [id] : []))
+  /** Channels of this owner, those that the ledger has paid out among them: its old disk may not know that. */
+  ownedBy(name: Name): ChannelId[] {
+    return this.all().flatMap(({ id, owners }) => (owners.includes(name) ? [id] : []))
   }
 
   /** Every channel that the ledger ever took. */

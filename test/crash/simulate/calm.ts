@@ -1,5 +1,6 @@
 /** The end of a run: faults stop, and whatever was begun must end; then all channels close and the money is counted. */
-import { idText } from '../../../src/base/ids.js'
+import { type ChannelId, idText } from '../../../src/base/ids.js'
+import type { Phase } from '../../../src/channel/types.js'
 import { NAMES, type Name } from './base.js'
 import type { World } from './world.js'
 
@@ -21,15 +22,20 @@ function moving(world: World): string | undefined {
   if (pending > 0) return `${pending} payments pend`
   for (const host of world.list) {
     if (world.oracle.lapses.dishonest.has(host.name as Name)) continue
-    for (const { state, text } of host.channels()) {
+    for (const { id, state, text } of host.channels()) {
       const { phase, current, link } = state
-      if (phase === 'closed' || phase === 'funding') continue
+      if (phase === 'closed' || phase === 'funding' || isLockedForGood(world, id, phase)) continue
       if (current.content.locks.length > 0) return `${host.name} has locks in ${text} (${phase})`
       if (phase !== 'open') return `${host.name}: ${text} is ${phase}`
       if (link !== 'live') return `${host.name}: ${text} is ${link}`
     }
   }
   return undefined
+}
+
+function isLockedForGood({ oracle }: World, id: ChannelId, phase: Phase): boolean {
+  const book = phase === 'recovery' ? oracle.books.of(id) : undefined
+  return book !== undefined && oracle.isLockedForGood(book)
 }
 
 async function until(world: World, clause: string, still: () => string | undefined): Promise<void> {
@@ -64,8 +70,10 @@ export async function calm(world: World): Promise<void> {
 function open(world: World): string | undefined {
   for (const name of NAMES) {
     if (world.oracle.lapses.dishonest.has(name)) continue
-    for (const { text, state } of world.hosts[name].channels()) {
-      if (state.phase !== 'closed' && state.phase !== 'funding') return `${name}: ${text} is ${state.phase}`
+    for (const { id, text, state } of world.hosts[name].channels()) {
+      const { phase } = state
+      if (phase === 'closed' || phase === 'funding' || isLockedForGood(world, id, phase)) continue
+      return `${name}: ${text} is ${phase}`
     }
   }
   return undefined
@@ -77,7 +85,8 @@ async function totals(world: World): Promise<void> {
   const { books, lapses, verdicts } = oracle
   for (const book of books.funded()) {
     const honest = book.owners.every((owner) => !lapses.dishonest.has(owner))
-    if (honest && book.paid === undefined) oracle.break('C10', `${idText(book.id)} was not paid out`)
+    if (honest && book.paid === undefined && !oracle.isLockedForGood(book))
+      oracle.break('C10', `${idText(book.id)} was not paid out`)
   }
   for (const name of NAMES) {
     if (lapses.dishonest.has(name)) continue

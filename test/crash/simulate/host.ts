@@ -1,5 +1,6 @@
 /** A machine that runs a node. */
 import { curve } from '../../../src/base/curve/index.js'
+import { MeridianError } from '../../../src/base/errors.js'
 import type { AccountId, ChannelId } from '../../../src/base/ids.js'
 import type { Batch } from '../../../src/base/ports/store.js'
 import type { OfferBody } from '../../../src/channel/types.js'
@@ -90,6 +91,6 @@ export class Host extends Machine {
     })
     this.node = node
     const started = await node.start()
-    if (!started.ok) throw new Error(`${started.error.code} ${started.error.detail ?? ''}`)
+    if (!started.ok) throw new MeridianError(started.error.code, started.error.detail)
   }
 }

@@ -44,10 +44,20 @@ function load(file: string | undefined, seed: string): Progress {
   return stored.seed === seed ? stored : fresh
 }
 
-async function report(seed: string, program: Uint8Array, outcome: Outcome, shrinks: boolean): Promise<number> {
+interface Failed {
+  readonly seed: string
+  readonly program: Uint8Array
+  readonly outcome: Outcome
+  /** Of all worlds. */
+  readonly steps: number
+}
+
+async function report({ seed, program, outcome, steps }: Failed, shrinks: boolean): Promise<number> {
   const { violation } = outcome
   if (violation === undefined) return 0
-  process.stdout.write(`${outcome.tail.slice(-40).join('\n')}\n${violation.message}\n`)
+  process.stdout.write(
+    `${outcome.tail.slice(-40).join('\n')}\n${violation.message}\nviolated ${violation.clause}, seed ${seed}, after ${steps} steps\n`,
+  )
   if (!shrinks) return 1
   process.stdout.write('shrinking\n')
   const short = await shrink(program, violation.clause, (candidate) => run(seed, candidate), SHRINK_RUNS)
@@ -82,7 +92,9 @@ export async function simulate(args: readonly string[]): Promise<number> {
     const seed = worldSeed(progress.seed, progress.worlds)
     const program = randomProgram(seed, Math.min(WORLD_STEPS, steps - progress.steps))
     const outcome = await run(seed, program)
-    if (outcome.violation !== undefined) return report(seed, program, outcome, values['no-shrink'] !== true)
+    if (outcome.violation !== undefined) {
+      return report({ seed, program, outcome, steps: progress.steps + outcome.steps }, values['no-shrink'] !== true)
+    }
     add(progress, outcome)
     if (values.state !== undefined) writeFileSync(values.state, JSON.stringify(progress))
     if (Date.now() - told < PRINT_S * 1_000) continue

@@ -206,6 +206,22 @@ export class Oracle {
     this.break('C10', `${name} forced a close on its honest peer ${peer}`)
   }
 
+  /**
+   * Both sides have lost the newest state and no tower has it: the pool stays locked, by design (docs/recovery.md, "Both
+   * parties gone"). Counted once.
+   */
+  isLockedForGood(book: Book): boolean {
+    const { lapses, world } = this
+    if (book.paid !== undefined || !book.owners.every((owner) => lapses.lost(owner, book.id))) return false
+    const newest = Math.max(...book.digests.keys())
+    const clients = book.owners.map((owner) => world.hosts[owner].account)
+    if (clients.some((client) => this.towers.hasSignedFor(client, book.id, newest))) return false
+    const told = `locked/${idText(book.id)}`
+    if (!this.#judged.has(told)) this.verdicts.excused(true, 'stuck: both sides lost it, no tower has it')
+    this.#judged.add(told)
+    return true
+  }
+
   /** Whether the two could not speak to each other for as long as an exit asks for (C10, S2). */
   wereApart({ owners }: Book): boolean {
     return this.world.apart.were(pairOf(...owners), ABSENT_S - CLOCK_S, STALL_S - CLOCK_S, LATELY_S)

@@ -115,6 +115,10 @@ export class TowerOracle implements TowerWitness {
     return (this.#receipts.get(idText(channel)) ?? []).filter((signed) => idText(signed.client) === name)
   }
 
+  hasSignedFor(client: AccountId, channel: ChannelId, version: number): boolean {
+    return this.#of(channel, client).some(({ body }) => body.version >= version)
+  }
+
   /** S2: a tower that is there now holds more than this version. */
   couldWarn(client: AccountId, channel: ChannelId, version: number): boolean {
     const { towerHosts } = this.world
