@@ -151,14 +151,19 @@ export class PaymentBook {
     return total
   }
 
-  /** L7: a peer that published what it had revoked left all of it; one that lost data may leave what was paid to it. */
-  wasLeftMore(name: Name): boolean {
+  /** Whether so much more than its books say can have come from those who cheat or have lost data. */
+  mayHaveMore(name: Name, more: bigint): boolean {
     const { books, lapses, verdicts } = this.world.oracle
+    // L7: a peer that published what it had revoked left all of it; one that lost data may leave what was paid to it.
     const left = books.funded().some(({ id, owners }) => {
       const peer = owners.find((owner) => owner !== name)
       return owners.includes(name) && peer !== undefined && (lapses.dishonest.has(peer) || lapses.lost(peer, id))
     })
-    return verdicts.excused(left, 'totals: more than its own')
+    if (verdicts.excused(left, 'totals: more than its own')) return true
+    // The hub punished the payee and gave the payer's lock back; the payee had revealed its scalar before.
+    const back = this.all.filter(({ from, to }) => from === name && lapses.dishonest.has(to))
+    const most = back.reduce((sum, { amount }) => sum + amount + FEE_MAX, 0n)
+    return verdicts.excused(more <= most, 'totals: paid to a cheater and given back')
   }
 
   async #log(name: Name): Promise<readonly NumberedEvent[]> {
