@@ -42,17 +42,29 @@ const rest = async () => {
   return [toBob, toCarol].map((id) => alice.node.channel(id)!.balance)
 }
 
+let probes = 0
+/** Gossip has told alice what the hubs ask of each other. */
+const informed = () =>
+  until(async () => {
+    const key = `probe ${probes++}`
+    must(await alice.node.rebalance(key, wish(1n)))
+    return (await ended(key))?.status === 'succeeded'
+  })
+
 t.test('out of one channel, back by the other, once, for the fees of two hubs', async (t) => {
+  await informed()
+  const before = await rest()
   t.match(await alice.node.rebalance('first', wish(20_000n)), { ok: true })
   t.match(await ended('first'), { status: 'succeeded', amount: 20_000n, hops: 3, payee: idText(alice.node.account) })
   const fee = alice.node.payment('first')!.fee!
   t.equal(fee, 2n + 3n, '100 ppm of 20,000, rounded up, twice')
-  t.same(await rest(), [200_000n - 20_000n - fee, 21_000n])
+  const after = [before[0]! - 20_000n - fee, before[1]! + 20_000n]
+  t.same(await rest(), after)
   t.match(await alice.node.rebalance('first', wish(20_000n)), { ok: true, value: { status: 'succeeded' } })
   t.match(await alice.node.rebalance('first', wish(20_001n)), { ok: false, error: { code: 'request_key_reused' } })
   const back = { ...wish(20_000n), from: toCarol, to: toBob }
   t.match(await alice.node.rebalance('first', back), { ok: false, error: { code: 'request_key_reused' } })
-  t.same(await rest(), [200_000n - 20_000n - fee, 21_000n], 'the key moves it once')
+  t.same(await rest(), after, 'the key moves it once')
 })
 
 t.test('exactly once over a restart in the middle', async (t) => {
@@ -66,7 +78,7 @@ t.test('exactly once over a restart in the middle', async (t) => {
   const moved = end?.status === 'succeeded' ? [3_000n + end.fee!, 3_000n] : [0n, 0n]
   t.same(await rest(), [before[0]! - moved[0]!, before[1]! + moved[1]!])
   await until(() => [toBob, toCarol].every((id) => alice.node.channel(id)?.ready === true))
-  await until(() => alice.node.status().graphChannels >= 3)
+  await informed()
 })
 
 t.test('what cannot be: said, with the side that lacks capacity, and nothing moves', async (t) => {
