@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { bytesToHex, equalBytes, hexToBytes } from '../../src/base/bytes.js'
 import { ROOT } from '../../src/base/root.js'
+import { randomnessOf } from '../../src/channel/keys.js'
 import {
   EMPTY_STORE,
   insertSecret,
@@ -51,4 +52,11 @@ t.test('every earlier secret is derived from at most 49 slots; the next one is n
   t.ok(store.slots.length <= 49)
   // a leaf proves nothing: 301 has children to check
   t.equal(insertSecret(store, revocationSecret(seed, 303)), undefined)
+})
+
+t.test('C2: no two versions, and no two channels, have the same randomness', async (t) => {
+  const keys = (fill: number) => ({ randomness: new Uint8Array(32).fill(fill) }) as Parameters<typeof randomnessOf>[0]
+  const versions = Array.from({ length: 50 }, (_, version) => version)
+  const drawn = [1, 2].flatMap((fill) => versions.map((version) => randomnessOf(keys(fill), 1024, version)))
+  t.equal(new Set(drawn).size, 100)
 })

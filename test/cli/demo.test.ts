@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { openLevelStore } from '../../src/store/level.js'
 import { BIN, run } from './cli.js'
+import { FLAWLESS } from './demo-summary.js'
 
 const CLAIMS = [
   'Id,DESCRIPTION,ORGANIZATION,PAYER,TOTAL_CLAIM_COST,PAYER_COVERAGE',
@@ -103,19 +104,10 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sa
       { line: 12, code: 'duplicate_claim' },
       { line: 13, code: 'claim_surplus_column' },
     ],
-    failed: 0,
     due_minor: String(5_512 + 124_122 + 1 + 12_345_678),
     settled_minor: String(5_512 + 124_122 + 1 + 12_345_678),
     fees_minor: String(1 + 13 + 1 + 1_235),
-    mismatches: 0,
-    leaks: 0,
-    leaks_unread_recordings: 0,
-    leak_control_found: 3,
-    audit: 'CONSISTENT',
-    kills: 1,
-    recovered: 1,
-    breaches: 1,
-    punished: 1,
+    ...FLAWLESS,
   })
   t.match(err, /what the parties see +what wire and ledger see/)
   t.match(err, /a2 +payer-1 → hospital-2 +1,241\.22 +fee 0\.13 +wire [0-9a-f]{24}…/)
@@ -132,6 +124,9 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sa
     if (args[0] === 'invoice') invoice = done.out.trim()
     if (args[0] === 'pay') t.match(done.out, /^succeeded 1,241\.22 fee 0\.13 hops 2 /)
   }
+  const passphrase = { MERIDIAN_PASSPHRASE_FILE: join(work, 'passphrase') }
+  const examined = await run(['doctor', '--dir', join(work, 'nodes', 'alice')], passphrase)
+  t.match(examined.out, /^ok +ledger /m, 'its configuration names the ledger')
   demo.child.kill('SIGINT')
   t.equal(await demo.code, 6, demo.err())
   t.strictSame(processesOf(work), [], 'no process is left')

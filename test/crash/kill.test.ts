@@ -1,9 +1,9 @@
-/** A few kills and power cuts under load, over one network of real processes; `npm run crash` is the long run. */
+/** A kill, a power cut and a full disk under load, over one network of real processes; `npm run crash` is the long run. */
 import t from 'tap'
 import { runLoop } from './processes/loops.js'
 import { noShim } from './shim/build.js'
 
-const SHORT = { kill: 2, power: 1 } as const
+const SHORT = { kill: 1, power: 1, 'disk-full': 1 } as const
 
 t.setTimeout(900_000)
 const dir = t.testdir()

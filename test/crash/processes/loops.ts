@@ -64,7 +64,7 @@ const STUCK_MS = 300_000
 const ARMED_CALLS = 60
 const START_CALLS = 80
 const SYNCS = 250
-const FULL_BYTES = 1_500_000
+const FULL_BYTES = 800_000
 const FULL_REFUSALS = 4
 
 /**
@@ -202,7 +202,8 @@ class Run {
     this.#calm = true
     await this.#intime(this.#traffic.pause())
     await this.#intime(this.#traffic.reconcile(goal === this.options.target))
-    if (this.#loop.disk(this.#rng) !== undefined) this.#lives.next() // the calm ones' disks do nothing
+    // The lives of the calm have disks that do nothing.
+    if (goal < this.options.target && this.#loop.disk(this.#rng) !== undefined) this.#lives.next()
   }
 
   async #strike(): Promise<void> {
