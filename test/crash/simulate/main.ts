@@ -60,7 +60,7 @@ async function report({ seed, program, outcome, steps }: Failed, shrinks: boolea
   )
   if (!shrinks) return 1
   process.stdout.write('shrinking\n')
-  const short = await shrink(program, violation.clause, (candidate) => run(seed, candidate), SHRINK_RUNS)
+  const short = await shrink(program, violation, (candidate) => run(seed, candidate), SHRINK_RUNS)
   for (let step = 0; step < stepsOf(short); step++) {
     const { action, a, b } = instructionAt(short, step)
     process.stdout.write(`  ${action} ${a} ${b}\n`)

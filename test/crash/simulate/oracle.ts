@@ -200,6 +200,8 @@ export class Oracle {
     const peer = book.owners[book.owners[0] === name ? 1 : 0]
     if (verdicts.excused(lapses.forced(name, book.id), 'exit: forced by its operator')) return
     if (verdicts.excused(this.wereApart(book), 'exit: kept apart')) return
+    // S2: files copied by hand are believed; where they are of before what its peer goes on from, neither can follow.
+    if (verdicts.excused(lapses.copied(name, book.id), 'exit: files were copied')) return
     // C8: a peer that has lost data runs no round any more: to its peer it stays away.
     if (verdicts.excused(lapses.lost(peer, book.id), 'exit: peer lost data')) return
     if (verdicts.excused(lapses.dishonest.has(peer), 'exit: dishonest peer')) return

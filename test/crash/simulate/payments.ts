@@ -32,6 +32,7 @@ const FEE_MAX = 1_000n as Amount
 export class PaymentBook {
   readonly all: Payment[] = []
   #open: Payment[] = []
+  readonly #logs = new Map<Name, NumberedEvent[]>()
   #count = 0
 
   constructor(private readonly world: World) {}
@@ -47,6 +48,7 @@ export class PaymentBook {
 
   /** This node's disk was put back: of what runs over it nobody is sure any more. What begins from now on counts in full. */
   voidAll(name: Name): void {
+    this.#logs.delete(name)
     for (const payment of this.all) {
       if (name === 'hub' || payment.from === name || payment.to === name) payment.voided = true
     }
@@ -166,8 +168,13 @@ export class PaymentBook {
     return verdicts.excused(more <= most, 'totals: paid to a cheater and given back')
   }
 
+  /** Read on from where it was read last: a log only grows, but with its disk. */
   async #log(name: Name): Promise<readonly NumberedEvent[]> {
-    return (await this.world.hosts[name].node?.events.page(0, 100_000)) ?? []
+    const known = this.#logs.get(name) ?? []
+    this.#logs.set(name, known)
+    const { node } = this.world.hosts[name]
+    if (node !== undefined) known.push(...(await node.events.page(known.at(-1)?.cursor ?? 0, 100_000)))
+    return known
   }
 
   /** References of invoices that were paid, by the payee's own log; twice is a defect. */

@@ -1,12 +1,13 @@
-/** A failing program becomes a short one: steps are taken out as long as the same clause breaks. */
+/** A failing program becomes a short one: steps are taken out as long as the same is seen to break. */
 
 import { STEP_BYTES, stepsOf } from './program.js'
 import type { Outcome } from './run.js'
+import type { Violation } from './verdicts.js'
 
 /** @param runs how often it may be run again */
 export async function shrink(
   program: Uint8Array,
-  clause: string,
+  violation: Violation,
   again: (program: Uint8Array) => Promise<Outcome>,
   runs: number,
 ): Promise<Uint8Array> {
@@ -14,7 +15,7 @@ export async function shrink(
   let left = runs
   const fails = async (candidate: Uint8Array): Promise<boolean> => {
     left -= 1
-    return (await again(candidate)).violation?.clause === clause
+    return kindOf((await again(candidate)).violation) === kindOf(violation)
   }
   for (let size = Math.ceil(stepsOf(best) / 2); size >= 1 && left > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let from = 0; from < stepsOf(best) && left > 0; ) {
@@ -25,6 +26,10 @@ export async function shrink(
   }
   return best
 }
+
+/** Whatever the channels, versions and amounts are. */
+const kindOf = (violation: Violation | undefined): string | undefined =>
+  violation?.message.replace(/[0-9a-f]{16,}|\d+/g, '#')
 
 function without(program: Uint8Array, from: number, steps: number): Uint8Array {
   const [low, high] = [from * STEP_BYTES, Math.min((from + steps) * STEP_BYTES, program.length)]
