@@ -15,13 +15,15 @@ const FILE_S = 900
 /** Begun first, so that none of them is left alone at the end. */
 const LONG = [
   'cli/demo',
+  'crash/kill',
   'cli/verbs',
   'cli/cli',
-  'crash/kill',
   'node/stall',
   'cli/recovery',
   'crash/power',
   'node/hostile',
+  'node/tower-faults',
+  'cli/tower-fault',
 ]
 /** They wait for disks, blocks and processes as well: one more than there are cores. */
 const JOBS = availableParallelism() + 1
