@@ -4,7 +4,7 @@ import type { Policy } from './policy.js'
 
 /** `base + ceil(ppm * amount / 10^6)` of the amount that the hop forwards. */
 export const feeOf = (policy: Pick<Policy, 'base' | 'ppm'>, forwarded: Amount): Amount =>
-  plus(policy.base, ppmRoundedUp(forwarded, BigInt(policy.ppm)))
+  (policy.base + ppmRoundedUp(forwarded, BigInt(policy.ppm))) as Amount
 
 /** Amount (minor units) and expiry (ledger seconds) of the lock offered to one hop. */
 export interface HopTerms {

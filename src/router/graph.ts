@@ -34,9 +34,17 @@ export type GraphRefusal = Extract<
 interface GraphChannel {
   readonly id: ChannelId
   readonly announced: Authentic<ChannelAnnouncement>
+  /** idText of its accounts; one string per account in the whole graph, which makes a search's comparisons cheap. */
+  readonly names: readonly [IdText, IdText]
   /** Ledger time when it was heard: a channel that no policy follows is not kept for ever. */
   readonly heard: number
   readonly policies: [Authentic<PolicyAnnouncement> | undefined, Authentic<PolicyAnnouncement> | undefined]
+}
+
+/** A hub. */
+interface Member {
+  readonly name: IdText
+  readonly channels: Set<GraphChannel>
 }
 
 const DIRECTIONS: readonly Direction[] = [0, 1]
@@ -53,23 +61,21 @@ const directionOf = (known: GraphChannel, from: AccountId): Direction | undefine
 
 export class Graph implements GraphView {
   readonly #channels = new Map<IdText, GraphChannel>()
-  readonly #byAccount = new Map<IdText, Set<GraphChannel>>()
+  readonly #byAccount = new Map<IdText, Member>()
   /** By the account that the edges lead to; made when asked for. */
   readonly #into = new Map<IdText, readonly GraphEdge[]>()
   readonly digests = new Digests()
 
   into(to: IdText): readonly GraphEdge[] {
-    const channels = this.#byAccount.get(to)
-    if (channels === undefined) return NO_EDGES
     const made = this.#into.get(to)
     if (made !== undefined) return made
+    const channels = this.#byAccount.get(to)?.channels
+    if (channels === undefined) return NO_EDGES
     const edges: GraphEdge[] = []
     for (const known of channels) {
-      for (const direction of DIRECTIONS) {
-        const [from, target] = ends(known, direction)
-        const policy = known.policies[direction]?.announcement.policy
-        if (policy !== undefined && idText(target) === to) edges.push({ from, name: idText(from), policy })
-      }
+      const direction = known.names[1] === to ? 0 : 1
+      const policy = known.policies[direction]?.announcement.policy
+      if (policy !== undefined) edges.push({ from: ends(known, direction)[0], name: known.names[direction], policy })
     }
     this.#into.set(to, edges)
     return edges
@@ -140,9 +146,8 @@ export class Graph implements GraphView {
     const known = this.#channels.get(idText(channel))
     if (known === undefined) return []
     this.#channels.delete(idText(channel))
-    for (const account of known.announced.announcement.accounts) {
-      const name = idText(account)
-      const channels = this.#byAccount.get(name)
+    for (const name of known.names) {
+      const channels = this.#byAccount.get(name)?.channels
       channels?.delete(known)
       if (channels?.size === 0) this.#byAccount.delete(name)
       this.#into.delete(name)
@@ -170,7 +175,7 @@ export class Graph implements GraphView {
     const { channel } = announcement
     if (this.has(channel)) return 'announcement_stale'
     const { accounts } = announcement
-    const most = Math.max(...accounts.map((account) => this.#byAccount.get(idText(account))?.size ?? 0))
+    const most = Math.max(...accounts.map((account) => this.#byAccount.get(idText(account))?.channels.size ?? 0))
     if (most >= LIMITS.graph_channels_per_account || this.size >= LIMITS.graph_channels) return 'announcement_quota'
     const known = channelKnown(channel)
     const same =
@@ -197,21 +202,29 @@ export class Graph implements GraphView {
       return { channel, part }
     }
     const announced = { announcement, bytes }
-    const known: GraphChannel = { id: channel, announced, heard: now, policies: [undefined, undefined] }
+    const [first, second] = announcement.accounts.map((account) => this.#member(account)) as [Member, Member]
+    const names = [first.name, second.name] as const
+    const known: GraphChannel = { id: channel, announced, names, heard: now, policies: [undefined, undefined] }
     this.#channels.set(idText(channel), known)
-    for (const account of announcement.accounts) {
-      const name = idText(account)
-      const channels = this.#byAccount.get(name) ?? new Set()
-      this.#byAccount.set(name, channels.add(known))
+    for (const { name, channels } of [first, second]) {
+      channels.add(known)
+      this.#into.delete(name)
     }
     this.digests.toggle(announced)
     return { channel, part: 'channel' }
   }
 
+  #member(account: AccountId): Member {
+    const name = idText(account)
+    const member = this.#byAccount.get(name) ?? { name, channels: new Set() }
+    this.#byAccount.set(name, member)
+    return member
+  }
+
   #setPolicy(known: GraphChannel, direction: Direction, policy: Authentic<PolicyAnnouncement> | undefined): void {
     for (const item of [known.policies[direction], policy]) if (item !== undefined) this.digests.toggle(item)
     known.policies[direction] = policy
-    this.#into.delete(idText(ends(known, direction)[1]))
+    this.#into.delete(known.names[1 - direction]!)
   }
 }
 

@@ -3,7 +3,7 @@
  * the one after it gets. Dijkstra's, over a price that adds up: fee, what the locked time is worth, and how likely each
  * hop is to fail. Everything is exact and ordered, so one graph and one question give one answer.
  */
-import { type Amount, amount, plus } from '../base/amount.js'
+import type { Amount } from '../base/amount.js'
 import type { ErrorCode } from '../base/errors.js'
 import { type AccountId, type IdText, idText } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
@@ -143,6 +143,7 @@ class Search {
   readonly #best = new Map<IdText, Way>()
   readonly #frontier = new Frontier()
   readonly #self: IdText
+  readonly #amountMax: bigint
 
   constructor(
     private readonly query: PathQuery,
@@ -150,6 +151,7 @@ class Search {
     private readonly refused: (refusal: PathRefusal) => void,
   ) {
     this.#self = idText(query.self)
+    this.#amountMax = (1n << BigInt(query.amountBits)) - 1n
   }
 
   run(reached: (way: Way) => boolean): void {
@@ -186,7 +188,7 @@ class Search {
     const longer: Way = {
       account: from,
       name,
-      amount: plus(way.amount, fee),
+      amount: (way.amount + fee) as Amount,
       expiry: way.expiry + policy.expiryDelta,
       hops: way.hops + 1,
       cost: way.cost + this.#cost(way, name, fee, policy.expiryDelta),
@@ -209,8 +211,8 @@ class Search {
   }
 
   #fits(way: Way): boolean {
-    const { final, amountBits, feeMax, expiryMax } = this.query
-    if (!amount(way.amount, amountBits).ok) this.refused('bad_amount')
+    const { final, feeMax, expiryMax } = this.query
+    if (way.amount > this.#amountMax) this.refused('bad_amount')
     else if (way.amount - final.amount > feeMax) this.refused('fee_above_limit')
     else if (way.expiry > expiryMax) this.refused('expiry_too_far')
     else return true

@@ -27,7 +27,9 @@ const FAILURE_HALF_S = 3_600
 
 const riskOf = (probability: number): number => Math.max(1, Math.round(-1_000 * Math.log(Math.max(WORST, probability))))
 
-export const NO_EXPERIENCE: SuccessEstimate = { risk: () => riskOf(UNKNOWN) }
+const RISK_UNKNOWN = riskOf(UNKNOWN)
+
+export const NO_EXPERIENCE: SuccessEstimate = { risk: () => RISK_UNKNOWN }
 
 /** `at`: ledger seconds. A failure of amount 0 is one that no amount would have spared. */
 interface Seen {
@@ -76,7 +78,7 @@ export class Success implements SuccessEstimate {
 
   risk(from: IdText, to: IdText, amount: Amount, now: number): number {
     const known = this.#pairs.get(from)?.get(to)
-    return riskOf(known === undefined ? UNKNOWN : probability(known, amount, now))
+    return known === undefined ? RISK_UNKNOWN : riskOf(probability(known, amount, now))
   }
 
   get size(): number {
