@@ -8,6 +8,7 @@ import { messageCodec } from '../../src/base/message/codec.js'
 import { error, hello, ping, pong } from '../../src/base/message/session.js'
 import { type NodeMessage, nodeCodec } from '../../src/node/messages.js'
 import { connect } from '../../src/wire/connect.js'
+import { encodeFeatures } from '../../src/wire/peer.js'
 import type { Session } from '../../src/wire/session.js'
 import type { Rng } from '../wire/mutate.js'
 import { must } from '../wire/people.js'
@@ -37,9 +38,10 @@ export class Stranger {
   }
 
   /** Connected, authenticated, greeted. */
-  static async meet(key: Scalar, { url, account, ledger }: Address): Promise<Stranger> {
+  static async meet(key: Scalar, { url, account, ledger }: Address, bits: readonly number[] = []): Promise<Stranger> {
     const stranger = new Stranger(must(await connect({ url, key, remote: account })))
-    stranger.sendBytes(wireCodec.encode({ name: 'hello', body: { version: 1, features: PADDING, ledger } }))
+    const features = encodeFeatures(bits)
+    stranger.sendBytes(wireCodec.encode({ name: 'hello', body: { version: 1, features, ledger } }))
     return stranger
   }
 
