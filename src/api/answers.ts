@@ -29,6 +29,7 @@ export const zNodeJson = z.object({
   channels_ready: z.int(),
   channels_stopped: z.int().describe('By a defect of this program: call an operator.'),
   channels_recovering: z.int().describe('Frozen until they close with their peers (C8).'),
+  graph_channels: z.int().describe('Of the public graph (R4): between hubs that announced them.'),
   restored: z.boolean().describe('Made from a backup.'),
   fees_earned_minor: zMinor,
   towers: z.array(zTowerJson),

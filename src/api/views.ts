@@ -30,6 +30,7 @@ export const nodeView = (status: ReturnType<Node['status']>) => ({
   channels_ready: status.channelsReady,
   channels_stopped: status.stopped,
   channels_recovering: status.recovering,
+  graph_channels: status.graphChannels,
   restored: status.restored,
   fees_earned_minor: minor(status.feesEarned),
   towers: status.towers,

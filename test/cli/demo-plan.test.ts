@@ -3,7 +3,17 @@ import t from 'tap'
 import type { Amount } from '../../src/base/amount.js'
 import { utf8 } from '../../src/base/bytes.js'
 import { readClaims } from '../../src/cli/demo/claims.js'
-import { CLAIM_MAX, CLAIMS_TOTAL_MAX, type Plan, planMoney, plannedAmounts, THIEF } from '../../src/cli/demo/money.js'
+import {
+  CLAIM_MAX,
+  CLAIMS_TOTAL_MAX,
+  FAR_HUB,
+  HUB,
+  HUBS,
+  type Plan,
+  planMoney,
+  plannedAmounts,
+  THIEF,
+} from '../../src/cli/demo/money.js'
 import { castGroups, draw } from '../../src/cli/demo/orchestrate.js'
 import { objectIn } from '../../src/cli/demo/processes.js'
 import { type AuditedAccount, auditFacts, type Facts, reconcile } from '../../src/cli/demo/reconcile.js'
@@ -24,10 +34,11 @@ const ROWS = 'a1,H1,P1,100.00,55.12\na2,H2,P1,2000.00,1241.22\na3,H2,P2,0.50,0.0
 
 t.test('every claim has a payer, a hospital, its fee, and money on its whole way', async (t) => {
   const plan = planOf(ROWS)
-  t.strictSame(plan.payments.map(({ payer, hospital, amount, fee }) => [payer, hospital, amount, fee]).slice(0, 3), [
-    ['payer-1', 'hospital-1', 5_512n, 1n],
-    ['payer-1', 'hospital-2', 124_122n, 13n],
-    ['payer-2', 'hospital-2', 1n, 1n],
+  const shown = plan.payments.map(({ payer, hospital, amount, fee, farFee }) => [payer, hospital, amount, fee, farFee])
+  t.strictSame(shown.slice(0, 3), [
+    ['payer-1', 'hospital-1', 5_512n, 2n, 1n],
+    ['payer-1', 'hospital-2', 124_122n, 26n, 13n],
+    ['payer-2', 'hospital-2', 1n, 2n, 1n],
   ])
   t.strictSame([plan.counts, plan.nothing.map(({ id }) => id)], [{ claims: 4, covered: 3 }, ['a4']])
   t.strictSame(
@@ -53,7 +64,12 @@ t.test('every claim has a payer, a hospital, its fee, and money on its whole way
     t.ok(hospital.share >= sum(due.map(({ amount }) => amount)), hospital.name)
     t.ok(hospital.deposit >= 1n && hospital.mint > hospital.deposit, 'R7: the opener deposits too')
   }
-  t.ok(plan.hubMint > sum(plan.hospitals.map(({ share }) => share)))
+  const far = plan.payments.filter(({ farFee }) => farFee > 0n)
+  t.ok(plan.between > sum(far.map(({ amount, farFee }) => amount + farFee)), 'the far hub can be paid')
+  for (const hub of HUBS) {
+    const shares = sum(plan.hospitals.filter((each) => each.hub === hub).map(({ share }) => share))
+    t.ok(plan.hubMints[hub] > shares + (hub === HUB ? plan.between : 0n), hub)
+  }
   const known = new Set(plannedAmounts(plan))
   for (const { amount, fee } of plan.payments) t.ok(known.has(amount) && known.has(fee), 'searched for')
 })
@@ -66,8 +82,10 @@ t.test('canaries travel beside any file, and the supply stays below 2^48', async
     t.ok(canaries.length >= 2)
     for (const { amount } of canaries) t.ok(amount >= 1n << 40n && amount < 1n << 48n)
     t.equal(plan.redeem, sum(canaries.map(({ amount }) => amount)))
-    t.ok(sum([...plan.payers, ...plan.hospitals].map(({ mint }) => mint)) + plan.hubMint < 1n << 48n)
-    t.ok(castGroups(plan, 1).length <= 11, 'with ledger, tower, hub, issuer and the demo: at most 16 processes')
+    t.ok(
+      sum([...plan.payers, ...plan.hospitals].map(({ mint }) => mint)) + sum(Object.values(plan.hubMints)) < 1n << 48n,
+    )
+    t.ok(castGroups(plan, 1).length <= 10, 'with ledger, tower, hubs, issuer and the demo: at most 16 processes')
   }
   const plan = planOf(large)
   t.ok(plan.refused.every(({ error }) => error.code === 'claim_above_limit'))
@@ -80,8 +98,14 @@ t.test('processes: at most 16, every node in one of them', async (t) => {
   const plan = planOf(many)
   for (const size of [undefined, 1, 7, 1_000]) {
     const groups = castGroups(plan, size)
-    t.ok(groups.length <= 11, `${size}: ${groups.length}`)
+    t.ok(groups.length <= 10, `${size}: ${groups.length}`)
     t.equal(groups.flatMap(({ parties }) => parties).length, plan.payers.length + plan.hospitals.length)
+    const hubOf = new Map([...plan.payers, ...plan.hospitals].map(({ name, hub }) => [name, hub]))
+    t.ok(
+      groups.every(({ hub, parties }) => parties.every((name) => hubOf.get(name) === hub)),
+      'who shares a process shares a hub',
+    )
+    t.same(new Set(plan.hospitals.map(({ hub }) => hub)), new Set(HUBS), 'most are far, some are near')
     t.equal(new Set(groups.flatMap(({ parties }) => parties)).size, plan.payers.length + plan.hospitals.length)
   }
 })
@@ -97,7 +121,14 @@ t.test('an Id that no invoice can carry is refused before anything runs', async 
 
 /** What a run without a fault finds. */
 function factsOf(plan: Plan): Facts {
-  const ends = plan.payments.map((payment) => ({ payment, paid: true, code: null, fee: payment.fee as bigint }))
+  const ends = plan.payments.map((payment) => ({
+    payment,
+    paid: true,
+    code: null,
+    fee: payment.fee as bigint,
+    hops: payment.farFee > 0n ? 3 : 2,
+    retries: 0,
+  }))
   const paidBy = (name: string) => sum(plan.payments.filter(({ payer }) => payer === name).map((p) => p.amount + p.fee))
   const dueTo = (name: string) => sum(plan.payments.filter(({ hospital }) => hospital === name).map((p) => p.amount))
   const accounts = new Map<string, AuditedAccount>()
@@ -111,13 +142,19 @@ function factsOf(plan: Plan): Facts {
       held: mint - deposit + paidOut - redeemed,
     })
   }
-  const shares = sum(plan.hospitals.map(({ share }) => share))
-  const fees = sum(plan.payments.map(({ fee }) => fee))
+  const sharesOf = (hub: string) => sum(plan.hospitals.filter((each) => each.hub === hub).map(({ share }) => share))
+  const farFees = sum(plan.payments.map(({ farFee }) => farFee))
+  const nearFees = sum(plan.payments.map(({ fee }) => fee)) - farFees
   const taken = plan.payers.find(({ name }) => name === THIEF)!.deposit - paidBy(THIEF)
-  const earned = fees + taken
-  const hub = { minted: plan.hubMint, deposited: shares, paidOut: shares + earned, held: plan.hubMint + earned }
-  accounts.set('key of hub', hub)
-  const names = ['hub', ...[...plan.payers, ...plan.hospitals].map(({ name }) => name)]
+  const hub = (minted: bigint, deposited: bigint, earned: bigint): AuditedAccount => ({
+    minted,
+    deposited,
+    paidOut: deposited + earned,
+    held: minted + earned,
+  })
+  accounts.set('key of hub', hub(plan.hubMints[HUB], sharesOf(HUB) + plan.between, nearFees + taken))
+  accounts.set('key of hub-2', hub(plan.hubMints[FAR_HUB], sharesOf(FAR_HUB), farFees))
+  const names = [...HUBS, ...[...plan.payers, ...plan.hospitals].map(({ name }) => name)]
   const held = sum([...accounts.values()].map((account) => account.held))
   return {
     plan,
@@ -130,7 +167,7 @@ function factsOf(plan: Plan): Facts {
           .map(({ reference, amount }) => ({ reference, amount })),
       ]),
     ),
-    hubFees: fees,
+    hubFees: { [HUB]: nearFees, [FAR_HUB]: farFees },
     balances: new Map(names.map((name) => [name, accounts.get(`key of ${name}`)!.held])),
     accounts: new Map(names.map((name) => [name, `key of ${name}`])),
     audit: {
@@ -141,7 +178,10 @@ function factsOf(plan: Plan): Facts {
       redeemed: plan.redeem,
       accounts,
       exits: [`key of ${THIEF}`],
-      channels: [...plan.hospitals, ...plan.payers].map(({ name }) => (name === THIEF ? 'punish' : 'close')),
+      channels: [
+        'close',
+        ...[...plan.hospitals, ...plan.payers].map(({ name }) => (name === THIEF ? 'punish' : 'close')),
+      ],
     },
   }
 }
@@ -167,8 +207,11 @@ t.test('what adds up has no mismatch, and every total', async (t) => {
     refused_rows: [],
     due_minor: 129_635n,
     settled_minor: 129_635n,
-    fees_minor: 15n,
+    fees_minor: 30n,
     ...FLAWLESS,
+    hubs: 2,
+    hops_max: 3,
+    retries: 0,
   })
   t.equal(exitOf(outcome), 0)
   t.notMatch(reconciliationTable(outcome.reconciliation), /MISMATCH/)
@@ -213,7 +256,12 @@ t.test('every difference of one minor unit is a mismatch and exit 1', async (t) 
       { reference: a!.reference, amount: b!.amount },
       { reference: b!.reference, amount: a!.amount },
     ]),
-    'the hub books another fee': { ...right, hubFees: right.hubFees + 1n },
+    'the hub books another fee': { ...right, hubFees: { ...right.hubFees, [HUB]: right.hubFees[HUB] + 1n } },
+    'the far hub books another fee': {
+      ...right,
+      hubFees: { ...right.hubFees, [FAR_HUB]: right.hubFees[FAR_HUB] - 1n },
+    },
+    'the far hub earned less': account('hub-2', { paidOut: of('hub-2').paidOut - 1n }),
     'minted more': { ...right, audit: { ...audit, minted: audit.minted + 1n } },
     'redeemed less': { ...right, audit: { ...audit, redeemed: audit.redeemed - 1n } },
     'still locked': { ...right, audit: { ...audit, locked: 1n } },

@@ -90,7 +90,9 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sa
   const [out, err] = [demo.out(), demo.err()]
   const lines = out.trimEnd().split('\n')
   t.equal(lines.length, 1, 'progress goes to standard error')
-  t.same(JSON.parse(lines.at(-1)!), {
+  const { retries, ...told } = JSON.parse(lines.at(-1)!) as Record<string, unknown>
+  t.ok(Number.isSafeInteger(retries), 'as many as the outage takes')
+  t.same(told, {
     claims: 12,
     paid: 4,
     nothing_covered: 1,
@@ -106,11 +108,13 @@ t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sa
     ],
     due_minor: String(5_512 + 124_122 + 1 + 12_345_678),
     settled_minor: String(5_512 + 124_122 + 1 + 12_345_678),
-    fees_minor: String(1 + 13 + 1 + 1_235),
+    fees_minor: String(2 + 26 + 2 + 2_470),
     ...FLAWLESS,
+    hubs: 2,
+    hops_max: 3,
   })
   t.match(err, /what the parties see +what wire and ledger see/)
-  t.match(err, /a2 +payer-1 → hospital-2 +1,241\.22 +fee 0\.13 +wire [0-9a-f]{24}…/)
+  t.match(err, /a2 +payer-1 → hospital-2 +1,241\.22 +fee 0\.26 +wire [0-9a-f]{24}…/)
   t.match(err, /a4 +nothing covered/)
   t.match(err, /ok +hospital-2 +due by the CSV 1,241\.23 +received by settlement 1,241\.23 +its own books 1,241\.23/)
   const commands = [...err.matchAll(/^ +npx --no meridian (.*)$/gm)].map(([, command]) => command!)

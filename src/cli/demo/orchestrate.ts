@@ -1,73 +1,91 @@
-/** The demo, step by step (PRODUCT.md): real claims paid off the ledger through a hub and settled on it. */
+/** The demo, step by step (PRODUCT.md): real claims paid off the ledger through one hub or two and settled on it. */
 import { randomBytes } from 'node:crypto'
-import type { Amount } from '../../base/amount.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Amount, ZERO } from '../../base/amount.js'
 import { bytesToBigint } from '../../base/bytes.js'
+import { MeridianError } from '../../base/errors.js'
 import { ledgerIdOf } from '../../base/genesis.js'
 import { connectLedger } from '../../chain-adapter/remote/client.js'
 import { plantAndFind } from './leak-control.js'
 import { searchLeaks } from './leak-search.js'
-import { CANARY_PARTIES, type Plan, plannedAmounts, THIEF } from './money.js'
+import {
+  CANARY_PARTIES,
+  FAR_HUB,
+  HUB,
+  HUBS,
+  type HubName,
+  type Plan,
+  type PlannedParty,
+  plannedAmounts,
+  THIEF,
+} from './money.js'
 import { keepBackup, type Outage, strike } from './outage.js'
 import { balanceOf, closeAll, type Member, type Onboarded, Registrar, redeem } from './parties.js'
 import { booksOf, type Members, payAll } from './pay.js'
 import { objectIn } from './processes.js'
 import type { Progress } from './progress.js'
-import { type AuditFacts, auditFacts, type Facts, HUB, type PaymentEnd, reconcile } from './reconcile.js'
+import { type AuditFacts, auditFacts, type Facts, type PaymentEnd, reconcile } from './reconcile.js'
 import { leakText, type Outcome, reconciliationTable, refusedTable, sampleTable } from './report.js'
 import { paySample, type Sample } from './samples.js'
 import { type Group, groupsOf, type Party, type Stage, TOWER } from './stage.js'
 import { wsRecording } from './ws-recording.js'
 
-/** Besides ledger, tower, hub, issuer and the demo itself: at most 16 processes whatever the file holds. */
-const PAYER_PROCESSES = 2
-const HOSPITAL_PROCESSES = 3
-const PROCESSES_MAX = 11
+/** Besides ledger, tower, two hubs, issuer and the demo itself: at most 16 processes whatever the file holds. */
+const PROCESSES_MAX = 10
 const SAMPLES = 4
+const PUBLIC_MS = 60_000
+const ASK_MS = 100
 /** Part of the payments that have ended when the hub is killed. */
 const STRUCK_AFTER = 0.3
 
+export type Hubs = Readonly<Record<HubName, Party>>
+
 export interface Cast {
-  readonly hub: Party
-  readonly issuer: Party
+  readonly hubs: Hubs
   readonly members: Members
+  /** Between the hubs. */
+  readonly between: Member
+}
+
+/** Nodes that share a kind and a hub, and in how many processes they are unless there is a wish. */
+function circlesOf(plan: Plan) {
+  const names = (parties: readonly PlannedParty[], hub: HubName) =>
+    parties.filter((party) => party.hub === hub && party.name !== THIEF).map(({ name }) => name)
+  return [
+    { kind: 'payer', names: names(plan.payers, HUB), hub: HUB, processes: 2 },
+    { kind: 'hospital', names: names(plan.hospitals, FAR_HUB), hub: FAR_HUB, processes: 2 },
+    { kind: 'near-hospital', names: names(plan.hospitals, HUB), hub: HUB, processes: 1 },
+  ] as const
 }
 
 /** @param nodesPerProcess at least so many, more where there would be too many processes. */
 export function castGroups(plan: Plan, nodesPerProcess: number | undefined): Group[] {
-  const payers = plan.payers.map(({ name }) => name).filter((name) => name !== THIEF)
-  const hospitals = plan.hospitals.map(({ name }) => name)
+  const circles = circlesOf(plan)
   // It is stopped and started on its own.
-  const thief = { name: THIEF, parties: [THIEF] }
-  if (nodesPerProcess === undefined) {
-    return [
-      ...groupsOf('payer', payers, PAYER_PROCESSES, 1),
-      ...groupsOf('hospital', hospitals, HOSPITAL_PROCESSES, 1),
-      thief,
-    ]
-  }
-  for (let size = nodesPerProcess; ; size++) {
-    const groups = [
-      ...groupsOf('payer', payers, PROCESSES_MAX, size),
-      ...groupsOf('hospital', hospitals, PROCESSES_MAX, size),
-      thief,
-    ]
-    if (groups.length <= PROCESSES_MAX) return groups
+  const thief: Group = { name: THIEF, parties: [THIEF], hub: HUB }
+  for (let size = nodesPerProcess ?? 1; ; size++) {
+    const groups = circles.flatMap(({ kind, names, hub, processes }) =>
+      groupsOf(kind, names, hub, nodesPerProcess === undefined ? processes : PROCESSES_MAX, size),
+    )
+    if (groups.length < PROCESSES_MAX) return [...groups, thief]
   }
 }
 
 export async function play(stage: Stage, plan: Plan, groups: readonly Group[], progress: Progress): Promise<Outcome> {
   if (plan.refused.length > 0) progress.say(`rows refused\n${refusedTable(plan.refused)}`)
-  const { hub, issuer, parties } = await startAll(stage, groups, progress)
-  const members = await onboard(stage, plan, { hub, issuer, parties }, progress)
-  const cast: Cast = { hub, issuer, members }
+  const cast = await onboard(stage, plan, await startAll(stage, groups, progress), progress)
+  const { members, between } = cast
   const { ends, outage } = await payClaims(stage, plan, cast, progress)
   await progress.step('channels closed', (tell) => {
-    const all = [...members.values()].filter(({ party }) => party.name !== THIEF)
+    const all = [
+      { ...between, party: outage.hub },
+      ...[...members.values()].filter(({ party }) => party.name !== THIEF),
+    ]
     return closeAll(all, (closed) => tell(`${closed} of ${all.length}`))
   })
   await progress.step('canaries redeemed', () => redeem(members.get(CANARY_PARTIES.hospital)!.party, plan.redeem))
   const thief = { ...members.get(THIEF)!, party: outage.thief }
-  const still = { ...cast, hub: outage.hub, members: new Map(members).set(THIEF, thief) }
+  const still = { ...cast, hubs: { ...cast.hubs, [HUB]: outage.hub }, members: new Map(members).set(THIEF, thief) }
   const books = await askBooks(plan, still, ends, progress)
   const balances = await askBalances(still, progress)
   await progress.step('nodes stopped', () => stopNodes(stage, groups))
@@ -98,7 +116,7 @@ async function startAll(stage: Stage, groups: readonly Group[], progress: Progre
     await stage.init('regulator', 'regulator')
     await stage.found()
     await stage.init(TOWER, 'tower')
-    await stage.init(HUB, 'hub')
+    for (const hub of HUBS) await stage.init(hub, 'hub')
     const services = startServices(stage)
     services.catch(() => undefined) // whoever awaits it below is told
     const starting: Promise<Party[]>[] = []
@@ -110,35 +128,37 @@ async function startAll(stage: Stage, groups: readonly Group[], progress: Progre
         () => undefined, // `Promise.all` below tells it
       )
     }
-    const [{ hub, issuer }, started] = [await services, (await Promise.all(starting)).flat()]
+    const [{ hubs, issuer }, started] = [await services, (await Promise.all(starting)).flat()]
     const parties: ReadonlyMap<string, Party> = new Map(started.map((party) => [party.name, party]))
-    return { hub, issuer, parties }
+    return { hubs, issuer, parties }
   })
 }
 
-async function startServices(stage: Stage): Promise<{ readonly hub: Party; readonly issuer: Party }> {
+async function startServices(stage: Stage): Promise<{ readonly hubs: Hubs; readonly issuer: Party }> {
   await stage.startLedger()
   await stage.startTower()
-  const [hub, [issuer]] = await Promise.all([stage.startHub(), stage.start({ name: 'issuer', parties: ['issuer'] })])
-  return { hub, issuer: issuer! }
+  const issuing = stage.start({ name: 'issuer', parties: ['issuer'] })
+  const [hub, far, [issuer]] = await Promise.all([stage.startHub(HUB), stage.startHub(FAR_HUB), issuing])
+  return { hubs: { [HUB]: await stage.joinHubs(hub), [FAR_HUB]: far }, issuer: issuer! }
 }
 
 async function onboard(
   stage: Stage,
   plan: Plan,
-  { hub, issuer, parties }: { hub: Party; issuer: Party; parties: ReadonlyMap<string, Party> },
+  { hubs, issuer, parties }: { hubs: Hubs; issuer: Party; parties: ReadonlyMap<string, Party> },
   progress: Progress,
-): Promise<Members> {
+): Promise<Cast> {
   const all = [...plan.payers, ...plan.hospitals]
   return progress.step('accounts and channels', async (tell) => {
     const of = (part: number, whole: number) => `${part} of ${whole}`
     const told = ({ registered, funded, opened }: Onboarded) =>
       tell(
-        `registered with key proofs ${of(registered, all.length + 1)}, minted ${of(funded, all.length + 1)}, ` +
-          `deposits locked in channels ${of(opened, all.length)}`,
+        `registered with key proofs ${of(registered, all.length + 2)}, minted ${of(funded, all.length + 2)}, ` +
+          `deposits locked in channels ${of(opened, all.length + 1)}`,
       )
     const registrar = new Registrar(stage, issuer, told)
-    await registrar.fund(hub, plan.hubMint)
+    await Promise.all(HUBS.map((hub) => registrar.fund(hubs[hub], plan.hubMints[hub])))
+    const between = await registrar.open(hubs[HUB], { deposit: plan.between, share: ZERO })
     const members = await Promise.all(
       all.map(async (planned): Promise<[string, Member]> => {
         const party = parties.get(planned.name)!
@@ -146,8 +166,18 @@ async function onboard(
         return [planned.name, await registrar.open(party, planned)]
       }),
     )
-    return new Map(members)
+    await untilPublic([...parties.values()].filter(({ name }) => plan.payers.some((payer) => payer.name === name)))
+    return { hubs, members: new Map(members), between }
   })
+}
+
+/** R4: payers find the far hub by what both hubs announce of their channel. */
+async function untilPublic(payers: readonly Party[]): Promise<void> {
+  for (const { api, ending } of payers) {
+    for (const late = Date.now() + PUBLIC_MS; (await api.node()).graph_channels === 0; await sleep(ASK_MS)) {
+      if (Date.now() > late || ending.aborted) throw new MeridianError('no_route', 'the hubs announced no channel')
+    }
+  }
 }
 
 /** Some first and one at a time, to be shown; then all others, with an outage in the middle. */
@@ -186,10 +216,10 @@ async function payClaims(
   return { ends: [...samples.map(({ end }) => end), ...ends], outage: await (outage ?? strike(stage, thief, progress)) }
 }
 
-/** Once no lock is left: the hub books a fee when both of its channels have taken the payment in. */
+/** Once no lock is left: a hub books a fee when both of its channels have taken the payment in. */
 async function askBooks(
   plan: Plan,
-  { hub, members }: Cast,
+  { hubs, members }: Cast,
   ends: readonly PaymentEnd[],
   progress: Progress,
 ): Promise<Pick<Facts, 'books' | 'hubFees'>> {
@@ -200,20 +230,21 @@ async function askBooks(
         return [name, await booksOf(members.get(name)!.party, expected)] as const
       }),
     )
-    const { fees_earned_minor } = await hub.api.node()
-    return { books: new Map(books), hubFees: fees_earned_minor }
+    const [near, far] = await Promise.all([hubs[HUB].api.node(), hubs[FAR_HUB].api.node()])
+    const hubFees = { [HUB]: near.fees_earned_minor, [FAR_HUB]: far.fees_earned_minor }
+    return { books: new Map(books), hubFees }
   })
 }
 
-function askBalances({ hub, members }: Cast, progress: Progress): Promise<Map<string, bigint>> {
+function askBalances({ hubs, members }: Cast, progress: Progress): Promise<Map<string, bigint>> {
   return progress.step('balances settled', async () => {
-    const parties = [hub, ...[...members.values()].map(({ party }) => party)]
+    const parties = [...Object.values(hubs), ...[...members.values()].map(({ party }) => party)]
     return new Map(await Promise.all(parties.map(async (party) => [party.name, await balanceOf(party)] as const)))
   })
 }
 
 async function stopNodes(stage: Stage, groups: readonly Group[]): Promise<void> {
-  await Promise.all([...groups.map(({ name }) => name), 'hub', 'issuer'].map((name) => stage.processes.stop(name)))
+  await Promise.all([...groups.map(({ name }) => name), ...HUBS, 'issuer'].map((name) => stage.processes.stop(name)))
 }
 
 function auditLedger(stage: Stage, progress: Progress): Promise<AuditFacts> {

@@ -6,10 +6,9 @@
 import { cp, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EXIT, VerbExit } from '../exit.js'
-import { THIEF } from './money.js'
+import { HUB, THIEF } from './money.js'
 import { insist, type Member } from './parties.js'
 import type { Progress } from './progress.js'
-import { HUB } from './reconcile.js'
 import type { Party, Stage } from './stage.js'
 
 export interface Outage {
@@ -20,7 +19,7 @@ export interface Outage {
   readonly recovered: number
 }
 
-const GROUP = { name: THIEF, parties: [THIEF] }
+const GROUP = { name: THIEF, parties: [THIEF], hub: HUB } as const
 /** S2: a node without a tower waits so long after a start before any exit. The thief does not want to be told in time. */
 const HASTE = { MERIDIAN_ABSENT_S: '1' }
 const ASK_MS = 250
@@ -42,7 +41,7 @@ export async function strike(stage: Stage, { channel }: Member, progress: Progre
   progress.say('the hub was killed with payments under way')
   const thief = await exitWithBackup(stage, channel)
   progress.say('a payer restored an old backup and exited while the hub was away: the tower took it all')
-  const hub = await stage.startHub()
+  const hub = await stage.startHub(HUB)
   const { channels, channels_stopped: stopped } = await hub.api.node()
   progress.say(`the hub is up again: ${channels} channels found as they were, ${stopped} stopped`)
   return { hub, thief, kills: 1, recovered: stopped === 0 ? 1 : 0 }

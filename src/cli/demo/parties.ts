@@ -8,9 +8,8 @@ import { Lanes } from './lanes.js'
 import type { PlannedParty } from './money.js'
 import type { Party, Stage } from './stage.js'
 
-/** A party with its channel to the hub. */
+/** A party with its channel to its hub. */
 export interface Member {
-  readonly plan: PlannedParty
   readonly party: Party
   readonly channel: string
 }
@@ -73,15 +72,15 @@ export class Registrar {
     this.#count('funded')
   }
 
-  /** A channel with the hub, both deposits on the ledger, rounds running. */
-  async open(party: Party, plan: PlannedParty): Promise<Member> {
+  /** A channel with its hub, both deposits on the ledger, rounds running. */
+  async open(party: Party, { deposit, share }: Pick<PlannedParty, 'deposit' | 'share'>): Promise<Member> {
     const address = this.stage.hubAddress(party)
     const { channel } = await this.#opening.run(() =>
-      insist(party, () => party.api.openChannel('open-hub', address, plan.deposit, plan.share)),
+      insist(party, () => party.api.openChannel('open-hub', address, deposit, share)),
     )
     await untilReady(party, channel)
     this.#count('opened')
-    return { plan, party, channel }
+    return { party, channel }
   }
 
   #count(what: keyof Onboarded): void {

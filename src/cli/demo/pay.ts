@@ -35,22 +35,26 @@ export async function payOne(members: Members, payment: PlannedPayment): Promise
     const late = Date.now() + RETRY_FOR_MS
     for (let attempt = 1; ; attempt++) {
       // A failed payment stays failed under its key; the invoice is paid once under however many.
-      const end = await pay(payer, attempt === 1 ? key : `${key}-${attempt}`, invoice, payment)
+      const tried = await pay(payer, attempt === 1 ? key : `${key}-${attempt}`, invoice, payment)
+      const end = { ...tried, retries: tried.retries + attempt - 1 }
       const passing = end.code !== null && isErrorCode(end.code) && isPassing(end.code)
       if (end.paid || !passing || Date.now() > late || payer.ending.aborted) return end
       await sleep(RETRY_MS)
     }
   } catch (error) {
     if (!(error instanceof MeridianError)) throw error
-    return { payment, paid: false, code: error.code, fee: 0n }
+    return { payment, paid: false, code: error.code, fee: 0n, hops: 0, retries: 0 }
   }
 }
 
 async function pay(payer: Party, key: string, invoice: string, payment: PlannedPayment): Promise<PaymentEnd> {
   for (const late = Date.now() + PENDING_MS; ; ) {
-    const { status, code, fee_minor } = await insist(payer, () => payer.api.pay(key, invoice, payment.fee, WAIT_S))
+    const { status, code, fee_minor, hops, attempts } = await insist(payer, () =>
+      payer.api.pay(key, invoice, payment.fee, WAIT_S),
+    )
     if (status !== 'pending' || Date.now() > late || payer.ending.aborted) {
-      return { payment, paid: status === 'succeeded', code, fee: fee_minor ?? 0n }
+      const retries = Math.max(0, attempts - 1)
+      return { payment, paid: status === 'succeeded', code, fee: fee_minor ?? 0n, hops: hops ?? 0, retries }
     }
   }
 }

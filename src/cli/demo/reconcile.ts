@@ -3,7 +3,18 @@
  * party's own books say, line by line. Pure.
  */
 
-import { isCanary, type PartyName, type Plan, type PlannedParty, type PlannedPayment, THIEF } from './money.js'
+import {
+  FAR_HUB,
+  HUB,
+  HUBS,
+  type HubName,
+  isCanary,
+  type PartyName,
+  type Plan,
+  type PlannedParty,
+  type PlannedPayment,
+  THIEF,
+} from './money.js'
 import type { Finished } from './processes.js'
 
 /** How one payment ended, as its payer's node tells it. */
@@ -13,6 +24,10 @@ export interface PaymentEnd {
   /** Why not. */
   readonly code: string | null
   readonly fee: bigint
+  /** Channels that it went over; 0 for one that failed. */
+  readonly hops: number
+  /** What did not go through before it ended. */
+  readonly retries: number
 }
 
 /** An `invoice.paid` event of a hospital. */
@@ -46,9 +61,9 @@ export interface Facts {
   readonly plan: Plan
   readonly ends: readonly PaymentEnd[]
   readonly books: ReadonlyMap<PartyName, readonly BookEntry[]>
-  /** `forward.claimed` of the hub's own books. */
-  readonly hubFees: bigint
-  /** Every party's balance, decrypted by its own node. `hub` is one of them. */
+  /** By each hub's own books. */
+  readonly hubFees: Readonly<Record<HubName, bigint>>
+  /** Every party's balance, decrypted by its own node; the hubs are among them. */
   readonly balances: ReadonlyMap<PartyName, bigint>
   /** Ledger accounts, hexadecimal. */
   readonly accounts: ReadonlyMap<PartyName, string>
@@ -75,7 +90,6 @@ export interface Reconciliation {
   readonly fees: bigint
 }
 
-export const HUB = 'hub'
 /** Parties that exit with a revoked state. */
 const THIEVES = 1
 
@@ -87,7 +101,8 @@ export function reconcile(facts: Facts): Reconciliation {
   const lines = [
     ...plan.hospitals.map((hospital) => hospitalLine(facts, hospital)),
     ...plan.payers.map((payer) => payerLine(facts, payer)),
-    hubLine(facts),
+    feeLine(facts),
+    ...HUBS.map((hub) => hubLine(facts, hub)),
     ...balanceLines(facts),
     ...supplyLines(facts),
   ]
@@ -146,12 +161,22 @@ function payerLine(facts: Facts, { name, canary }: PlannedParty): Line {
   ])
 }
 
-function hubLine(facts: Facts): Line {
-  return line('hub, canaries included', false, [
-    ['fees of all claims', sum(facts.ends.filter(({ paid }) => paid).map(({ payment }) => payment.fee))],
-    ['fees paid', sum(facts.ends.filter(({ paid }) => paid).map(({ fee }) => fee))],
-    ['earned by settlement, without what was forfeited', received(facts, HUB) - forfeited(facts)],
-    ['its own books', facts.hubFees],
+function feeLine({ ends }: Facts): Line {
+  const paid = ends.filter((end) => end.paid)
+  return line('fees of both hubs, canaries included', false, [
+    ['by plan', sum(paid.map(({ payment }) => payment.fee))],
+    ['paid', sum(paid.map(({ fee }) => fee))],
+  ])
+}
+
+/** What was forfeited went to the hub of the payers. */
+function hubLine(facts: Facts, hub: HubName): Line {
+  const payments = facts.ends.filter(({ paid }) => paid).map(({ payment }) => payment)
+  const feeAt = ({ fee, farFee }: PlannedPayment): bigint => (hub === FAR_HUB ? farFee : fee - farFee)
+  return line(`${hub}, canaries included`, false, [
+    ['fees of all claims', sum(payments.map(feeAt))],
+    ['earned by settlement, without what was forfeited', received(facts, hub) - (hub === HUB ? forfeited(facts) : 0n)],
+    ['its own books', facts.hubFees[hub]],
   ])
 }
 
@@ -165,7 +190,7 @@ function balanceLines(facts: Facts): Line[] {
 }
 
 function supplyLines({ plan, audit }: Facts): Line[] {
-  const planned = sum([...plan.payers, ...plan.hospitals].map(({ mint }) => mint)) + plan.hubMint
+  const planned = sum([...plan.payers, ...plan.hospitals].map(({ mint }) => mint)) + sum(Object.values(plan.hubMints))
   return [
     line('minted', false, [
       ['by plan', planned],
@@ -210,7 +235,7 @@ function bookFaults({ plan, ends, books }: Facts): string[] {
 function ledgerFaults({ plan, audit, accounts }: Facts): string[] {
   const open = audit.channels.filter((ended) => ended !== 'close' && ended !== 'punish').length
   const punished = audit.channels.filter((ended) => ended === 'punish').length
-  const expected = plan.payers.length + plan.hospitals.length
+  const expected = plan.payers.length + plan.hospitals.length + HUBS.length - 1
   return [
     ...(audit.verdict === 'CONSISTENT' ? [] : [`the audit says ${audit.verdict}`]),
     ...(audit.channels.length === expected

@@ -4,7 +4,7 @@ import { EXIT, type ExitCode } from '../exit.js'
 import { columns } from '../output.js'
 import type { Claim } from './claims.js'
 import type { SearchReport } from './leak-search.js'
-import type { Plan, RefusedRow } from './money.js'
+import { HUBS, type Plan, type RefusedRow } from './money.js'
 import type { Outage } from './outage.js'
 import type { Line, PaymentEnd, Reconciliation } from './reconcile.js'
 import type { Sample } from './samples.js'
@@ -49,6 +49,9 @@ export function summary({ plan, ends, reconciliation, verdict, leaks, control, o
     recovered: outage.recovered,
     breaches,
     punished,
+    hubs: HUBS.length,
+    hops_max: Math.max(0, ...ends.map(({ hops }) => hops)),
+    retries: ends.reduce((sum, { retries }) => sum + retries, 0),
   }
 }
 

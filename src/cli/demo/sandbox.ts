@@ -1,10 +1,9 @@
 /** `demo --keep`: the demo's ledger and hub started again, with two accounts for whoever wants to try it by hand. */
 import { relative } from 'node:path'
 import { type Amount, formatDecimal } from '../../base/amount.js'
-import type { PlannedParty } from './money.js'
+import { HUB, type PlannedParty } from './money.js'
 import { Registrar } from './parties.js'
 import type { Progress } from './progress.js'
-import { HUB } from './reconcile.js'
 import type { Party, Stage } from './stage.js'
 
 const MINTED = 1_000_000n as Amount
@@ -19,9 +18,9 @@ export async function openSandbox(stage: Stage, progress: Progress): Promise<str
     await stage.startLedger()
     await stage.startTower()
     for (const name of ['alice', 'bob']) await stage.init(name, 'participant')
-    const hub = await stage.startHub()
+    const hub = await stage.startHub(HUB)
     const [issuer] = await stage.start({ name: 'issuer', parties: ['issuer'] })
-    const [alice, bob] = await stage.start({ name: 'sandbox', parties: ['alice', 'bob'] })
+    const [alice, bob] = await stage.start({ name: 'sandbox', parties: ['alice', 'bob'], hub: HUB })
     const registrar = new Registrar(stage, issuer!, () => tell('accounts funded'))
     await registrar.mint(hub, SHARE, 'mint-hub-for-bob')
     await registrar.fund(alice!, MINTED)
@@ -37,6 +36,7 @@ const bobPlan: PlannedParty = {
   name: 'bob',
   kind: 'hospital',
   identity: 'bob',
+  hub: HUB,
   canary: false,
   mint: MINTED,
   deposit: OWN,

@@ -14,7 +14,7 @@ import { EXIT, VerbExit } from '../exit.js'
 import { createLedger, WINDOW_MAX_S, WINDOW_MIN_S } from '../verbs/genesis.js'
 import { createNode } from '../verbs/init.js'
 import type { Place } from './leak-search.js'
-import { AMOUNT_BITS, type PartyName } from './money.js'
+import { AMOUNT_BITS, FAR_HUB, HUB, type HubName, type PartyName } from './money.js'
 import { Processes } from './processes.js'
 import { type Relay, startRelay } from './relay.js'
 
@@ -33,11 +33,13 @@ export interface Party {
   readonly api: ApiClient
   /** Aborted when the demo ends, whatever is still under way. */
   readonly ending: AbortSignal
-  /** Its process's way to the hub; null before there is one. */
+  /** Its process's way to its hub, the hub's to the far one; null where it needs none. */
   readonly hub: Link | null
 }
 
 export interface Link {
+  /** Who is at its other end. */
+  readonly to: PartyName
   readonly relay: Relay
   /** Of its recordings. */
   readonly name: string
@@ -47,14 +49,16 @@ export interface Link {
 export interface Group {
   readonly name: string
   readonly parties: readonly PartyName[]
+  /** Of all of them. */
+  readonly hub?: HubName
 }
 
 export const TOWER = 'tower'
 const BLOCK_MS = 100
 /** Until there is one. */
 const NOWHERE = 'http://127.0.0.1:1'
-const SERVICES: ReadonlySet<PartyName> = new Set(['hub', 'issuer'])
-/** The demo's hub grants whatever hospital asks for, up to all that may ever be minted. */
+const SERVICES: ReadonlySet<PartyName> = new Set([HUB, FAR_HUB, 'issuer'])
+/** The demo's hubs grant whatever hospital asks for, up to all that may ever be minted. */
 const INBOUND_MAX = formatDecimal(((1n << BigInt(AMOUNT_BITS)) - 1n) as Amount)
 
 export class Stage {
@@ -67,7 +71,9 @@ export class Stage {
   #making: Promise<void> = Promise.resolve()
   #genesis: Genesis | undefined
   #ledgerUrl = NOWHERE
-  #hubUrl = ''
+  readonly #hubUrls = new Map<PartyName, string>()
+  /** From the first hub to the far one: it outlives a kill. */
+  #between: Link | null = null
   #towerUrl = ''
   #recorded = 0
 
@@ -169,7 +175,7 @@ export class Stage {
 
   /** An address of the ledger for one process alone. */
   async ledgerFor(process: string): Promise<string> {
-    const { relay } = await this.#link(`${process}-to-ledger`, this.#ledgerUrl)
+    const { relay } = await this.#link(process, 'ledger', this.#ledgerUrl)
     return `http://${relay.host}:${relay.port}`
   }
 
@@ -183,14 +189,14 @@ export class Stage {
   /** T2: without the tower's receipt for the state after it, the hub gives up no state. */
   async #watched(): Promise<Record<string, string>> {
     if (this.#towerUrl === '') return {}
-    const { relay } = await this.#link('hub-to-tower', this.#towerUrl)
+    const { relay } = await this.#link(HUB, TOWER, this.#towerUrl)
     const address = `${this.accountOf(TOWER)}@ws://${relay.host}:${relay.port}`
     return { MERIDIAN_TOWERS: address, MERIDIAN_TOWER_RECEIPTS_REQUIRED: '1' }
   }
 
   /** Starts nodes in one process, which reaches the ledger, and the hub where there is one, through relays of its own. */
   async start(
-    { name, parties }: Group,
+    { name, parties, hub }: Group,
     verb: 'start' | 'hub' = 'start',
     more: Readonly<Record<string, string>> = {},
   ): Promise<Party[]> {
@@ -198,14 +204,14 @@ export class Stage {
       ...more,
       MERIDIAN_LEDGER: await this.ledgerFor(name),
       MERIDIAN_INBOUND_MAX: verb === 'hub' ? INBOUND_MAX : '0.00',
-      ...(verb === 'hub' ? await this.#watched() : {}),
-      ...(verb === 'hub' && this.#hubUrl !== '' ? { MERIDIAN_LISTEN: new URL(this.#hubUrl).host } : {}),
+      ...(name === HUB ? await this.#watched() : {}),
+      ...(this.#hubUrls.has(name) ? { MERIDIAN_LISTEN: new URL(this.#hubUrls.get(name)!).host } : {}),
     }
     const dirs = parties.flatMap((party) => ['--dir', this.nodeDir(party)])
-    // The hub's and the issuer's proofs are everybody's way; the others share the machine with them.
+    // The hubs' and the issuer's proofs are everybody's way; the others share the machine with them.
     const threads = parties.length === 1 && SERVICES.has(parties[0]!) ? [] : ['--threads', '1']
     await this.processes.serve(name, [verb, ...dirs, ...threads], env)
-    const hub = verb === 'hub' || this.#hubUrl === '' ? null : await this.#link(`${name}-to-hub`, this.#hubUrl)
+    const link = hub === undefined ? null : await this.#link(name, hub, this.#hubUrls.get(hub)!)
     return Promise.all(
       parties.map(async (party) => {
         const dir = this.nodeDir(party)
@@ -215,23 +221,30 @@ export class Stage {
           account: this.accountOf(party),
           api: await connectApi(dir),
           ending: this.ending,
-          hub,
+          hub: link,
         }
       }),
     )
   }
 
   /** Again after its end: on the same port, where its peers' relays lead. */
-  async startHub(): Promise<Party> {
-    const [hub] = await this.start({ name: 'hub', parties: ['hub'] }, 'hub')
+  async startHub(name: HubName): Promise<Party> {
+    const [hub] = await this.start({ name, parties: [name] }, 'hub')
     const { listening } = await hub!.api.node()
-    this.#hubUrl = listening ?? ''
+    this.#hubUrls.set(name, listening ?? '')
     return hub!
   }
 
-  /** `<account>@ws://host:port` of the hub, as this party reaches it. */
+  /** The first hub with its way to the far one, which is up. */
+  async joinHubs(hub: Party): Promise<Party> {
+    this.#between ??= await this.#link(HUB, FAR_HUB, this.#hubUrls.get(FAR_HUB)!)
+    return { ...hub, hub: this.#between }
+  }
+
+  /** `<account>@ws://host:port` of its hub, as this party reaches it. */
   hubAddress({ hub }: Party): string {
-    return `${this.accountOf('hub')}@ws://${hub!.relay.host}:${hub!.relay.port}`
+    const { relay, to } = hub!
+    return `${this.accountOf(to)}@ws://${relay.host}:${relay.port}`
   }
 
   /** Everything recorded is on disk when it resolves. */
@@ -260,21 +273,28 @@ export class Stage {
     if (this.isFresh && !keep) await rm(this.dir, { recursive: true, force: true })
   }
 
-  async #link(link: string, target: string): Promise<Link> {
+  async #link(from: string, to: PartyName, target: string): Promise<Link> {
     const { hostname, port } = new URL(target)
-    const name = `${link}-${this.#relays.length + 1}`
+    const name = `${from}-to-${to}-${this.#relays.length + 1}`
     const relay = await startRelay({ targetHost: hostname, targetPort: Number(port), dir: this.recordings, name })
     this.#relays.push(relay)
-    return { relay, name }
+    return { to, relay, name }
   }
 }
 
 /** At most `processes` groups of at least `size` each. */
-export function groupsOf(kind: string, names: readonly PartyName[], processes: number, size: number): Group[] {
+export function groupsOf(
+  kind: string,
+  names: readonly PartyName[],
+  hub: HubName,
+  processes: number,
+  size: number,
+): Group[] {
   const each = Math.max(size, Math.ceil(names.length / processes))
   const count = Math.ceil(names.length / each)
   return Array.from({ length: count }, (_, i) => ({
     name: `${kind}-process-${i + 1}`,
     parties: names.slice(i * each, (i + 1) * each),
+    hub,
   }))
 }
