@@ -1,6 +1,5 @@
 /** A network: payer → hub → hub → hospital over what hubs announce, a price that changes, a hub that goes, peers that forge. */
 import t from 'tap'
-import { curve } from '../../src/base/curve/index.js'
 import type { ChannelId } from '../../src/base/ids.js'
 import { announcePolicy, channelTermsOf, signChannel } from '../../src/router/announcement.js'
 import { must } from '../chain-adapter/fixtures.js'
@@ -92,8 +91,9 @@ t.test('R4: what is forged costs its sender the connection, what is late does no
     stranger.send({ name: 'graphDigests', body: { digests: new Uint8Array(4_096) } })
     // Worked off behind the connection's back: a second look tells.
     for (let i = 0; i < 20 && !stranger.ended; i++) await stranger.read()
+    const stands = !stranger.ended
     stranger.close()
-    return !stranger.ended
+    return stands
   }
   t.ok(await tell(says(digest('nowhere'), now)), 'of an unknown channel')
   t.ok(await tell(says(to2, now)), 'of no party')
@@ -107,7 +107,6 @@ t.test('R4: what is forged costs its sender the connection, what is late does no
   t.ok(await stranger.read(), 'only the two of a channel agree on it')
   stranger.close()
   t.equal(known(hub1), 2)
-  t.ok(curve.verify(digest('x'), curve.sign(digest('x'), mallory.key), mallory.account))
 })
 
 t.test('R4: after a restart the graph is there; a closed channel leaves it everywhere', async (t) => {
