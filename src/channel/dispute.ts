@@ -14,7 +14,12 @@ import { emit, enter, type Turn, update } from './turn.js'
 import type { SettleProof, SubmitKind } from './types.js'
 
 /** L7: an exit or supersede is final. Told in ledger order, possibly again after a restart. */
-export function posted(turn: Turn, transaction: TransactionOf<'exit' | 'supersede'>, at: LedgerTime): undefined {
+export function posted(
+  turn: Turn,
+  transaction: TransactionOf<'exit' | 'supersede'>,
+  at: LedgerTime,
+  recordOnly = false,
+): undefined {
   const { dispute, phase } = turn.state
   const state = decodeChannelState(transaction.state)
   if (!state.ok) return // the contract took it, so it decodes
@@ -31,7 +36,7 @@ export function posted(turn: Turn, transaction: TransactionOf<'exit' | 'supersed
   }
   turn.durable = true
   if (phase !== 'recovery' && phase !== 'disputed') enter(turn, 'disputed')
-  takeShown(turn, transaction.state, transaction.stateSignatures)
+  if (!recordOnly) takeShown(turn, transaction.state, transaction.stateSignatures)
 }
 
 /** Hands a transaction to the ledger once for each version that it is about, and again after a refusal. */

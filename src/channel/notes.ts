@@ -114,6 +114,11 @@ function revealLate(turn: Turn, note: LockNote): undefined {
   if (turn.env.view.time >= note.lock.expiry - turn.context.policy.margin) reveal(turn, note)
 }
 
+export function revealNow(turn: Turn, ref: LockRef): undefined {
+  const note = noteOf(turn, ref)
+  if (note !== undefined) reveal(turn, note)
+}
+
 function reveal(turn: Turn, note: LockNote): undefined {
   const { lock, scalar } = note
   const { env, context } = turn

@@ -8,7 +8,7 @@ import { validRandomizer } from './content.js'
 import { driveDispute, posted, settleProved, submitRefused } from './dispute.js'
 import { paidOut, repeatExit, tellUntold, wantExit } from './ending.js'
 import { checkInvariants } from './invariants.js'
-import { fulfill, giveBack, readLedger, revealAtOnce } from './notes.js'
+import { fulfill, giveBack, readLedger, revealAtOnce, revealNow } from './notes.js'
 import { offer, proposeNoted, receiveDrop, receivePropose, voidOffers } from './propose.js'
 import { newestShown, receiveNewest, receiveRecovering, recover, roundsRun } from './recovery.js'
 import { connected, disconnected, receiveReestablish, recommitted } from './reestablish.js'
@@ -31,6 +31,7 @@ const ALLOWED: Readonly<Record<Input['type'], readonly Phase[]>> = {
   randomizerReady: UNENDED,
   offer: UNENDED,
   fulfill: ['open', 'closing', 'exiting', 'broken', 'disputed', 'recovery'],
+  revealWanted: ['open', 'closing', 'exiting', 'broken', 'disputed', 'recovery'],
   giveBack: ['open'],
   closeWanted: UNENDED,
   closeProved: CLOSABLE,
@@ -117,6 +118,8 @@ function handle(turn: Turn, input: Input): undefined {
       return offer(turn, input.operations)
     case 'fulfill':
       return fulfill(turn, input.lock, input.scalar)
+    case 'revealWanted':
+      return revealNow(turn, input.lock)
     case 'giveBack':
       return giveBack(turn, input.lock, input.reason)
     case 'closeWanted':
@@ -128,7 +131,7 @@ function handle(turn: Turn, input: Input): undefined {
     case 'exitWanted':
       return wantExit(turn)
     case 'posted':
-      return posted(turn, input.transaction, input.at)
+      return posted(turn, input.transaction, input.at, input.recordOnly)
     case 'paidOut':
       return paidOut(turn, input.by)
     case 'settleProved':

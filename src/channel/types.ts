@@ -261,6 +261,8 @@ export type Input =
   | { readonly type: 'offer'; readonly operations: readonly OfferBody[] }
   /** We know the scalar of an incoming lock: durable with this step; claimed, and revealed where late, by itself. */
   | { readonly type: 'fulfill'; readonly lock: LockRef; readonly scalar: Scalar }
+  /** No tower will reveal it for us (T3): the scalar that we know goes to the ledger now, whatever the lock's expiry. */
+  | { readonly type: 'revealWanted'; readonly lock: LockRef }
   /** We give an incoming lock back. Proposed, again after every reconnect, by itself. */
   | { readonly type: 'giveBack'; readonly lock: LockRef; readonly reason: Uint8Array }
   /** Cooperative close wanted (C10). */
@@ -271,8 +273,13 @@ export type Input =
   | { readonly type: 'closeVerified'; readonly validUntil: number; readonly valid: boolean }
   /** Decided by the shell: sign an exit with the newest state; terminal (C10). */
   | { readonly type: 'exitWanted' }
-  /** L7: this exit or supersede is final on the ledger. */
-  | { readonly type: 'posted'; readonly transaction: TransactionOf<'exit' | 'supersede'>; readonly at: LedgerTime }
+  /** L7: this exit or supersede is final on the ledger. `recordOnly`: the state that it carries is not taken over. */
+  | {
+      readonly type: 'posted'
+      readonly transaction: TransactionOf<'exit' | 'supersede'>
+      readonly at: LedgerTime
+      readonly recordOnly?: true
+    }
   /** The ledger paid the channel out. */
   | { readonly type: 'paidOut'; readonly by: 'closeChannel' | 'settle' | 'punish'; readonly at: LedgerTime }
   /** Answers `proveSettle` for this standing version. */

@@ -160,7 +160,7 @@ const surround = (
     work: (channel, effect) => late.recovery.work(channel, effect, () => runWork(parts(), channel, effect)),
     send: (channel, message) => late.towers.gate(channel, message, () => void late.peers.send(channel.peer, message)),
     stepped: (tx, channel, before) => late.towers.stepped(tx, channel, before),
-    stopped: (channel, error) => logger.warn('channel.stopped', { channel: channel.text, clause: error.clause }),
+    stopped: (channel, clause) => logger.warn('channel.stopped', { channel: channel.text, clause }),
     view: () => late.watch.view,
     revealed: revealedIn,
     // Monotone: a wall clock that jumps makes nobody late.

@@ -53,6 +53,8 @@ export class Attempt {
   /** Our half has left: until the ledger decides, only moving `available` takes it back. */
   #gaveHalf = false
   #abandoned = false
+  /** The connection was lost: what we sent last may not have arrived. */
+  #cut = false
   #verifying: Promise<OpeningInput> | undefined
   readonly outcome: Promise<Result<ChannelId>>
   #settle: (outcome: Result<ChannelId>) => void = () => undefined
@@ -80,6 +82,7 @@ export class Attempt {
 
   input(input: OpeningInput): void {
     if (this.#settled || this.#opening === undefined) return
+    if (input.type === 'peerLost') this.#cut = true
     this.take(stepOpening(this.#opening, input, this.parts.env()))
   }
 
@@ -100,6 +103,16 @@ export class Attempt {
 
   funded(channel: ChannelId): void {
     if (this.#channel !== undefined && equalBytes(this.#channel, channel)) this.#end(ok(channel))
+  }
+
+  /**
+   * Its peer begins anew after a cut: what we signed did not arrive. Should it still reach the ledger, `funded` finds the
+   * channel on disk, or our half is void.
+   */
+  outdated(): boolean {
+    if (!this.#cut || this.#opening?.stage !== 'done' || this.#opening.side !== 1) return false
+    this.#end(refuse('open_expired'))
+    return true
   }
 
   /** A signed opening may still reach the ledger: then `funded` or the ledger's refusal ends it, or the half is voided. */

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { equalBytes, readU64, u64, utf8 } from '../base/bytes.js'
 import { encodeAs, zCount, zScalar } from '../base/codec.js'
 import { curve, type Point, type Scalar } from '../base/curve/index.js'
+import { InvariantError } from '../base/errors.js'
 import type { ChannelId } from '../base/ids.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
 import { parseRow } from '../store/rows.js'
@@ -150,7 +151,17 @@ export class ChainWatch {
         this.channels.step(tx, channel, { type: 'paidOut', by: tx_.kind, at })
       }
     }
-    this.handlers.event(tx, event)
+    this.#rest(tx, event)
+  }
+
+  /** What breaks at one event must not make this node deaf to those that follow. */
+  #rest(tx: Tx, event: LedgerEvent): void {
+    try {
+      tx.attempt(() => this.handlers.event(tx, event))
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error
+      this.logger.warn('ledger.event_failed', { kind: event.transaction.kind, clause: error.clause })
+    }
   }
 
   #advance(): void {

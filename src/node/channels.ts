@@ -48,6 +48,7 @@ export type WorkEffect = Extract<
 const DEFENCE: ReadonlySet<Input['type']> = new Set([
   'tick',
   'fulfill',
+  'revealWanted',
   'posted',
   'settleProved',
   'submitRefused',
@@ -65,8 +66,8 @@ export interface Surroundings {
   send(channel: LiveChannel, message: ChannelMessage): void
   /** Within the batch, before the step's effects: the channel is no longer what it was. */
   stepped(tx: Tx, channel: LiveChannel, before: Channel): void
-  /** A broken invariant of ours stopped this channel. */
-  stopped(channel: LiveChannel, error: InvariantError): void
+  /** A broken invariant of ours, this clause, stopped this channel. */
+  stopped(channel: LiveChannel, clause: string): void
   /** Newest final ledger view (A1). */
   view(): LedgerTime
   revealed(tx: Tx, point: Point): { readonly scalar: Scalar; readonly time: number } | undefined
@@ -126,14 +127,29 @@ export class Channels {
     if (channel.stopped === undefined || DEFENCE.has(input.type)) this.#run(tx, channel, input)
   }
 
-  /** Nothing of a step that fails is kept, neither in the machine nor at the desk; nothing of it leaves. */
+  /**
+   * A defect stops the channel, and no other. What its defence must hear it hears once more as a stopped one; an exit
+   * at least in its record, or nobody would ever answer it.
+   */
   #run(tx: Tx, channel: LiveChannel, input: Input, told?: (results: readonly Result<number>[]) => void): void {
+    const { stopped } = channel
+    if (this.#attempt(tx, channel, input, told) || !DEFENCE.has(input.type)) return
+    if (stopped === undefined && this.#attempt(tx, channel, input)) return
+    if (input.type === 'posted') this.#attempt(tx, channel, { ...input, recordOnly: true })
+  }
+
+  /** Nothing of a step that fails is kept, neither in the machine nor at the desk; nothing of it leaves. */
+  #attempt(tx: Tx, channel: LiveChannel, input: Input, told?: (results: readonly Result<number>[]) => void): boolean {
     try {
       tx.attempt(() => this.#whole(tx, channel, input, told))
+      return true
     } catch (error) {
-      if (!(error instanceof InvariantError)) throw error
-      if (channel.stopped === undefined) this.around.stopped(channel, error)
-      channel.stopped ??= error.clause
+      // The ledger speaks to all channels: whatever one of them throws, the others hear it.
+      const clause = error instanceof InvariantError ? error.clause : DEFENCE.has(input.type) ? 'C11' : undefined
+      if (clause === undefined) throw error
+      if (channel.stopped === undefined) this.around.stopped(channel, clause)
+      channel.stopped ??= clause
+      return false
     }
   }
 
@@ -189,6 +205,19 @@ export class Channels {
           forDesk.push(effect)
       }
     }
-    for (const effect of forDesk) this.around.desk(tx, channel, effect)
+    for (const effect of forDesk) this.#desk(tx, channel, effect)
+  }
+
+  /** What the desk of a stopped channel cannot do must not take its defence with it. */
+  #desk(tx: Tx, channel: LiveChannel, effect: DeskEffect): void {
+    if (channel.stopped === undefined) {
+      this.around.desk(tx, channel, effect)
+      return
+    }
+    try {
+      tx.attempt(() => this.around.desk(tx, channel, effect))
+    } catch (error) {
+      this.around.stopped(channel, error instanceof InvariantError ? error.clause : 'C11')
+    }
   }
 }

@@ -32,6 +32,7 @@ import type { OpenWish } from './openings.js'
 import { Payments, type PaymentView } from './payments.js'
 import type { PeersOptions, Transport } from './peers.js'
 import { type RebalanceWish, rebalance } from './rebalance.js'
+import { settleWallet } from './settle-wallet.js'
 
 export interface NodeOptions {
   readonly directory: DataDirectory
@@ -83,9 +84,10 @@ export class Node {
 
   /** Follows the ledger, takes up what was unfinished, then meets peers. Errors: `unavailable`. */
   async start(): Promise<Result<{ readonly listening: string | null }>> {
-    const { config, directory } = this.options
+    const { config, directory, logger, timers = systemTimers } = this.options
     const { book, watch, peers, engine, ledgerDesk, obligations, payments, towers, recovery, gossip, experiences } =
       this.parts
+    void settleWallet(this.wallet, { logger, timers, stopping: () => this.#stopping })
     await recovery.start(directory.store, watch.cursor)
     watch.start()
     if (!(await watch.caughtUp(START_MS))) return refuse('unavailable', 'the ledger does not answer')
@@ -130,27 +132,9 @@ export class Node {
   /** Graceful: nothing new, connections end, everything decided is on disk. The directory stays the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const {
-      peers,
-      watch,
-      ledgerDesk,
-      engine,
-      openings,
-      payments,
-      directPays,
-      ends,
-      retention,
-      towers,
-      recovery,
-      gossip,
-    } = this.parts
-    openings.close()
-    recovery.close()
-    ends.close()
-    payments.close()
-    directPays.close()
-    towers.close()
-    gossip.close()
+    const { peers, watch, ledgerDesk, engine, retention } = this.parts
+    const { wallet, openings, recovery, ends, payments, directPays, towers, gossip } = this.parts
+    for (const part of [wallet, openings, recovery, ends, payments, directPays, towers, gossip]) part.close()
     await peers.close()
     ledgerDesk.close()
     await watch.stop()

@@ -162,7 +162,7 @@ export class Openings {
   async #answerOne(from: AccountId, body: Request): Promise<void> {
     const peer = idText(from)
     const live = [...this.#attempts.values()].some(
-      (attempt) => !attempt.ended && equalBytes(attempt.peer.account, from),
+      (attempt) => !attempt.ended && equalBytes(attempt.peer.account, from) && !attempt.outdated(),
     )
     const full = this.#attempts.size + this.#asking.size >= ATTEMPTS_MAX
     if (this.#closed || live || full || this.#asking.has(peer)) return this.#deny(from, body.attempt, 'busy')

@@ -5,8 +5,9 @@
  * A job ends with its lock.
  */
 import { bytesToHex, utf8 } from '../base/bytes.js'
-import { otherSide, type Side } from '../base/channel-state.js'
+import { otherSide, type PublicLock, type Side } from '../base/channel-state.js'
 import { encodeAs } from '../base/codec.js'
+import type { Point } from '../base/curve/index.js'
 import { taggedHash } from '../base/digest.js'
 import { idText } from '../base/ids.js'
 import { type RevealTask, zRevealTask } from '../base/message/tower.js'
@@ -29,14 +30,22 @@ export interface JobParts {
   readonly derived: boolean
   readonly channels: Channels
   readonly now: () => number
+  /** The ledger's registry holds this point's scalar. */
+  readonly isRevealed: (point: Point) => boolean
+  /** No tower will: the channel itself reveals what it knows of this lock. */
+  readonly reveal: (channel: LiveChannel, lock: { readonly from: Side; readonly id: number }) => void
   /** What waited on this channel for a job may go on. */
   readonly release: (channel: LiveChannel) => void
 }
 
 interface Job {
   readonly request: JobRequest
-  /** Towers that have signed for it. */
+  readonly channel: LiveChannel
+  /** The incoming lock that it claims; null for one that waits for another point. */
+  readonly lock: PublicLock | null
+  /** Towers that have signed for it; those that do not take it. */
   readonly towers: Set<string>
+  readonly refusers: Set<string>
   /** The channel whose acknowledgement of a claim waits for it. */
   downstream: LiveChannel | undefined
 }
@@ -94,15 +103,32 @@ export class TowerJobs {
     if (obligation.phase !== 'offered' || lock === undefined) return this.#cancel(tx, upstream, name)
     const y = hopScalar(obligation.secret)
     const point = pointAfter(lock.point, y)
-    if (point !== null) this.#add(tx, upstream, name, { kind: 'derived', point, y, deadline: lock.expiry })
+    if (point !== null) this.#add(tx, upstream, name, { kind: 'derived', point, y, deadline: lock.expiry }, null)
   }
 
   /** A tower has signed for a job. */
   receipted(tower: TowerClient, id: Uint8Array): void {
     const job = this.#byId.get(bytesToHex(id))
     if (job === undefined) return
+    job.refusers.delete(idText(tower.account))
     job.towers.add(idText(tower.account))
     if (job.towers.size >= this.parts.required) this.#unblock(job)
+  }
+
+  /**
+   * A tower does not take it. Where too few are left the rounds downstream would stand still until the deadline: we do at
+   * once what the tower was to do in our absence, and go on when the registry has it.
+   */
+  refused(tower: TowerClient, id: Uint8Array): void {
+    const job = this.#byId.get(bytesToHex(id))
+    if (job === undefined || job.towers.has(idText(tower.account))) return
+    job.refusers.add(idText(tower.account))
+    this.#insteadOfTowers(job)
+  }
+
+  #insteadOfTowers({ downstream, lock, refusers, channel }: Job): void {
+    const left = this.parts.clients.length - refusers.size
+    if (downstream !== undefined && lock !== null && left < this.parts.required) this.parts.reveal(channel, lock)
   }
 
   /** No claim on this channel waits for a job upstream; a job past its deadline saves nothing any more. */
@@ -110,7 +136,9 @@ export class TowerJobs {
     const blocking = this.#blocking.get(channel.text)
     if (blocking === undefined) return true
     const now = this.parts.now()
-    return [...blocking].every(({ request }) => request.task.deadline < now)
+    return [...blocking].every(
+      ({ request, lock }) => request.task.deadline < now || (lock !== null && this.parts.isRevealed(lock.point)),
+    )
   }
 
   #pays(tx: Tx, downstream: LiveChannel, incoming: LockRef): string | undefined {
@@ -132,7 +160,7 @@ export class TowerJobs {
       if (link !== 'down' && downstream === undefined) continue
       // Our own reveal comes first (C10); the tower's quota is ours (L8).
       const from = Math.max(0, lock.expiry - Math.ceil(channel.context.policy.margin / 2))
-      this.#add(tx, channel, name, { kind: 'deadline', scalar, from, deadline: lock.expiry }, downstream)
+      this.#add(tx, channel, name, { kind: 'deadline', scalar, from, deadline: lock.expiry }, lock, downstream)
     }
     for (const name of [...(this.#jobs.get(channel.text)?.keys() ?? [])]) {
       const over = phase === 'closed' || !(name.endsWith('derived') || this.#noted(channel, name))
@@ -145,12 +173,23 @@ export class TowerJobs {
   }
 
   /** At once: the gate must know of it before anything of this batch leaves. */
-  #add(tx: Tx, channel: LiveChannel, name: string, task: RevealTask, downstream?: LiveChannel): undefined {
+  #add(
+    tx: Tx,
+    channel: LiveChannel,
+    name: string,
+    task: RevealTask,
+    lock: PublicLock | null,
+    downstream?: LiveChannel,
+  ): undefined {
     const jobs = this.#jobs.get(channel.text) ?? new Map<string, Job>()
     const known = jobs.get(name)
-    if (known !== undefined) return this.#block(known, downstream)
+    if (known !== undefined) {
+      if (this.#block(known, downstream)) tx.after(() => this.#insteadOfTowers(known))
+      return
+    }
     const id = taggedHash('tower-job', channel.id, utf8(name), encodeAs(zRevealTask, task))
-    const job: Job = { request: { id, channel: channel.id, task }, towers: new Set(), downstream: undefined }
+    const request = { id, channel: channel.id, task }
+    const job: Job = { request, channel, lock, towers: new Set(), refusers: new Set(), downstream: undefined }
     this.#jobs.set(channel.text, jobs.set(name, job))
     this.#byId.set(bytesToHex(id), job)
     this.#block(job, downstream)
@@ -161,11 +200,12 @@ export class TowerJobs {
   }
 
   /** The peer may have been away before the claim came: then the job is older than what waits for it. */
-  #block(job: Job, downstream: LiveChannel | undefined): undefined {
-    if (downstream === undefined || job.downstream !== undefined || job.towers.size >= this.parts.required) return
+  #block(job: Job, downstream: LiveChannel | undefined): boolean {
+    if (downstream === undefined || job.downstream !== undefined || job.towers.size >= this.parts.required) return false
     job.downstream = downstream
     const blocking = this.#blocking.get(downstream.text) ?? new Set()
     this.#blocking.set(downstream.text, blocking.add(job))
+    return true
   }
 
   #cancel(tx: Tx, channel: LiveChannel, name: string): undefined {

@@ -22,6 +22,7 @@ import { type Held, TowerClient } from '../watchtower/client.js'
 import type { ConnectTower } from '../watchtower/link.js'
 import type { ReceiptBody, TowerReceipt } from '../watchtower/tower-receipt.js'
 import type { Logger, Timers } from '../wire/environment.js'
+import { revealedIn } from './chain-watch.js'
 import type { Channels } from './channels.js'
 import type { NodeConfig } from './config.js'
 import type { Engine, Tx } from './engine.js'
@@ -88,6 +89,8 @@ export class Towers {
       derived,
       channels: parts.channels,
       now: () => parts.view().time,
+      isRevealed: (point) => revealedIn(parts.engine, point) !== undefined,
+      reveal: (channel, lock) => parts.channels.input(channel, { type: 'revealWanted', lock }),
       release: (channel) => this.#gate.release(channel),
     })
   }
@@ -231,6 +234,7 @@ export class Towers {
         registered: (channel, held) => this.#registered(client, channel, held),
         receipt: (body) => this.#receipt(client, body),
         job: (id) => this.#jobs.receipted(client, id),
+        jobRefused: (id) => this.#jobs.refused(client, id),
       },
       logger,
       timers,

@@ -28,6 +28,8 @@ const PREFIX = 1 + 1 + TABLE.length + 1
 const keyOf = (key: string): Uint8Array => tableKey('wallet', TABLE, utf8(key))
 
 export class Submissions {
+  #closed = false
+
   constructor(
     private readonly chain: ChainAdapter,
     private readonly store: Store,
@@ -46,6 +48,11 @@ export class Submissions {
     const transaction = encodeTransaction(tx)
     await this.store.write({ puts: [...rows, row(key, { state: 'sent', transaction })], deletes: [] })
     return this.#submit(key, transaction)
+  }
+
+  /** Nothing is written any more: the disk may be closed. */
+  close(): void {
+    this.#closed = true
   }
 
   /** Keys whose outcome was unknown when the process ended. */
@@ -76,6 +83,7 @@ export class Submissions {
   }
 
   #write(key: string, submission: Submission): Promise<void> {
+    if (this.#closed) throw new MeridianError('unavailable', 'stopping')
     return this.store.write({ puts: [row(key, submission)], deletes: [] })
   }
 }

@@ -34,6 +34,8 @@ export type WalletOptions = Omit<WalletParts, 'entropy'> & Partial<Pick<WalletPa
 
 export class Wallet {
   readonly #mutex = new Mutex()
+  /** Keys whose outcome is unknown since an earlier life: nothing is built on either outcome. */
+  #unfinished: readonly string[] = []
   readonly #submissions: Submissions
   readonly #supply: SupplyBook
 
@@ -43,10 +45,10 @@ export class Wallet {
     this.#supply = new SupplyBook(chain, store, pool, keys.account, seed)
   }
 
-  /** Submits again whatever was on its way when the process ended, then answers. */
+  /** Whatever was on its way when the process ended is submitted again by `settle`, or before the next transaction. */
   static async open(parts: WalletOptions): Promise<Wallet> {
     const wallet = new Wallet({ entropy: systemEntropy, ...parts })
-    for (const key of await wallet.#submissions.unfinished()) await wallet.#submissions.known(key)
+    wallet.#unfinished = await wallet.#submissions.unfinished()
     return wallet
   }
 
@@ -110,7 +112,27 @@ export class Wallet {
 
   /** Anything else that must not overlap with this account's transactions: registering, a channel's opening. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
-    return this.#mutex.run(work)
+    return this.#mutex.run(async () => {
+      await this.#finish()
+      return work()
+    })
+  }
+
+  /** Resolves once the outcome of everything that an earlier life sent is known. @throws MeridianError `unavailable` */
+  settle(): Promise<void> {
+    return this.#mutex.run(() => this.#finish())
+  }
+
+  /** The node stops: what an answer says from now on is asked for again by the next life. */
+  close(): void {
+    this.#submissions.close()
+  }
+
+  async #finish(): Promise<void> {
+    for (const key of this.#unfinished) {
+      await this.#submissions.known(key)
+      this.#unfinished = this.#unfinished.filter((other) => other !== key)
+    }
   }
 
   /** Within `exclusive` only. */
@@ -153,7 +175,7 @@ export class Wallet {
   async #once(key: string, build: () => Promise<Result<Built>>): Promise<Result<SubmitReceipt>> {
     const named = parseRequestKey(key)
     if (!named.ok) return named
-    return this.#mutex.run(async () => {
+    return this.exclusive(async () => {
       const known = await this.#submissions.known(key)
       if (known !== undefined) return known
       const built = await build()

@@ -40,6 +40,8 @@ export interface ClientEvents {
   receipt(body: ReceiptBody): void
   /** Checked likewise: the tower has the job. */
   job(id: Uint8Array): void
+  /** The tower does not take the job, now or ever. */
+  jobRefused(id: Uint8Array): void
 }
 
 export interface ClientOptions {
@@ -321,6 +323,9 @@ export class TowerClient {
     if (work === undefined) return this.#unasked(work)
     const known: ErrorCode = isErrorCode(code) ? code : 'unavailable'
     this.options.logger.info('tower.refused', { tower: idText(this.account), code: known })
+    if (work instanceof JobWork && !work.cancelled && (FOR_GOOD.has(known) || known === 'tower_quota')) {
+      this.options.events.jobRefused(work.request.id)
+    }
     if (work instanceof RetrieveWork && known === 'tower_not_watched') {
       this.#drop(this.#retrievals, idText(work.channel))
       work.end(holdsNothing(work.channel))

@@ -7,13 +7,14 @@ import { prfScalar } from '../../src/base/digest.js'
 import { InvariantError } from '../../src/base/errors.js'
 import { idText } from '../../src/base/ids.js'
 import type { ChannelMessage } from '../../src/base/message/channel.js'
-import type { LockRef, OfferBody } from '../../src/channel/types.js'
+import type { Channel, LockRef, OfferBody } from '../../src/channel/types.js'
 import { Channels, type DeskEffect, type LedgerEffect } from '../../src/node/channels.js'
 import { Engine, type Tx } from '../../src/node/engine.js'
 import { type LiveChannel, liveChannel, readChannelRow } from '../../src/node/live-channel.js'
-import { emptyJournal } from '../../src/store/journal.js'
+import { emptyJournal, verifyJournal } from '../../src/store/journal.js'
 import { memoryStore } from '../../src/store/memory.js'
 import { tableKey } from '../../src/store/tables.js'
+import { exitOf } from '../channel/court.js'
 import { openPair, World } from '../channel/world.js'
 
 const ROW = tableKey('node', utf8('a row of the desk'))
@@ -38,6 +39,7 @@ class Stage {
   readonly stopped: string[] = []
   readonly told: DeskEffect[] = []
   desk: (tx: Tx, effect: DeskEffect) => void = () => undefined
+  stepped: (before: Channel) => void = () => undefined
   readonly engine = new Engine({ store: this.store, commit: (batch) => this.store.write(batch) }, (error) => {
     throw error
   })
@@ -58,8 +60,8 @@ class Stage {
       ledger: (tx, _channel, effect) => tx.after(() => this.submitted.push(effect)),
       work: () => undefined,
       send: (_channel, message) => this.sent.push(message),
-      stepped: () => undefined,
-      stopped: (_channel, error) => this.stopped.push(error.clause),
+      stepped: (_tx, _channel, before) => this.stepped(before),
+      stopped: (_channel, clause) => this.stopped.push(clause),
       view: () => world.alice.env.view,
       revealed: (_tx, point) => world.alice.env.revealed(point),
       now: () => 0,
@@ -151,6 +153,51 @@ t.test(
     t.same(stage.stopped, ['C11'], 'told once')
   },
 )
+
+/** Bob posts the state that he has just signed: alice's outstanding commit, and a version above her own. */
+async function postedAbove(stage: Stage) {
+  stage.hear(await stage.lockOffered())
+  await stage.answers()
+  await stage.lockOffered(1)
+  const transaction = exitOf(stage.world.bob, stage.world.bob.state.current)
+  const { height, time } = stage.world.ledger
+  return { type: 'posted', transaction, at: { height, time } } as const
+}
+
+t.test('an exit that breaks a channel stops it, and is on its record: its defence hears of nothing else', async (t) => {
+  for (const defect of [new InvariantError('C8', 'a defect'), new TypeError('a defect')]) {
+    const stage = new Stage()
+    const posted = await postedAbove(stage)
+    const { version } = stage.alice.state.current.content
+    stage.stepped = ({ current }) => {
+      if (current !== stage.alice.state.current) throw defect // whatever takes the shown state over
+    }
+    stage.channels.input(stage.alice, posted)
+    t.same(stage.stopped, [defect instanceof InvariantError ? 'C8' : 'C11'])
+    t.equal(stage.alice.state.current.content.version, version)
+    t.match(stage.alice.state, { phase: 'disputed', dispute: { poster: 1, standingVersion: version + 1 } })
+    stage.stepped = () => undefined
+    stage.world.ledger.time += stage.alice.context.terms.window + 600
+    await stage.engine.run(() => undefined).durable
+    const kept = readChannelRow(stage.store.get(tableKey('channel', stage.alice.id))!)
+    t.ok((await verifyJournal(stage.store, stage.alice.id, kept.journal)).ok, 'one chain')
+    t.equal(kept.state.phase, 'disputed')
+  }
+})
+
+t.test('a desk that breaks at what the ledger says takes the channel along, not its defence', async (t) => {
+  const stage = new Stage()
+  const posted = await postedAbove(stage)
+  const offer = LOCK(stage.world, 2)
+  stage.engine.do((tx) => stage.channels.offer(tx, stage.alice, offer, () => undefined)) // in no commit: void at its end
+  stage.desk = () => {
+    throw new InvariantError('S1', 'a payment that cannot be read')
+  }
+  stage.channels.input(stage.alice, posted)
+  t.equal(stage.alice.stopped, 'S1')
+  t.match(stage.alice.state, { phase: 'disputed', dispute: { poster: 1 } })
+  t.ok(equalBytes(stage.alice.state.current.encoded, posted.transaction.state), 'with all that it shows')
+})
 
 t.test('an error that is no invariant takes its whole work back and goes on', async (t) => {
   const stage = new Stage()

@@ -6,6 +6,7 @@ import { prfScalar, sha256 } from '../../src/base/digest.js'
 import { MeridianError } from '../../src/base/errors.js'
 import { idText, parseChannelId } from '../../src/base/ids.js'
 import { must } from '../chain-adapter/fixtures.js'
+import { unanswered } from './adversary.js'
 import { Stranger } from './stranger.js'
 import { cents, until, Village, type Villager } from './village.js'
 
@@ -127,4 +128,26 @@ t.test('what the ledger refused is told under its key, also after a restart', as
   t.equal(bob.node.channels().length, count, 'nothing waits for it')
   await restarted()
   t.match(await bob.node.openChannel('refused', wish(hub, 100n, 10n)), refused)
+})
+
+t.test('what the ledger refuses only in the next life is told likewise, and the hub listens at once', async (t) => {
+  const count = bob.node.channels().length
+  await village.stop(bob)
+  const line = unanswered(village.ledger, 'openChannel')
+  bob = await village.start('bob', always, { chain: line.chain })
+  must(await bob.node.connect({ account: hub.node.account, url: hub.url }))
+  void bob.node.openChannel('crashed', wish(hub, 100n, 10n))
+  await until(() => line.asked.includes('openChannel'))
+  const wallet = await village.people.wallet('hub', village.ledger)
+  must(await wallet.rollover('crashed'))
+  await village.stop(bob)
+  await until(() =>
+    hub.node.peers().every(({ connected, account }) => !connected || account !== idText(bob.node.account)),
+  )
+  bob = await village.start('bob', always)
+  await until(() => bob.node.channels().length === count)
+  const refused = { ok: false, error: { code: 'bad_proof' } }
+  t.match(await bob.node.openChannel('crashed', wish(hub, 100n, 10n)), refused, 'the key says what happened')
+  must(await bob.node.connect({ account: hub.node.account, url: hub.url }))
+  must(await bob.node.openChannel('after the crash', wish(hub, 100n, 10n))) // L5: bob begins anew, the half of before is void
 })

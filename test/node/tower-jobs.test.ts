@@ -4,11 +4,12 @@ import { utf8 } from '../../src/base/bytes.js'
 import { curve } from '../../src/base/curve/index.js'
 import { prfScalar, sha256 } from '../../src/base/digest.js'
 import { idText } from '../../src/base/ids.js'
-import type { TowerAnswer, TowerMessageOf } from '../../src/base/message/tower.js'
+import { TOWER_REQUEST_TYPES, type TowerAnswer, type TowerMessageOf } from '../../src/base/message/tower.js'
 import type { NodeConfig } from '../../src/node/config.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
 import { tableKey } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
+import { unanswered } from './adversary.js'
 import { TowerDouble } from './tower-double.js'
 import { cents, until, Village } from './village.js'
 
@@ -117,4 +118,29 @@ t.test('a hub that leads downstream waits with its commit', async (t) => {
   tower.twist = (answer) => answer
   await reconnect()
   await succeeded('four')
+})
+
+t.test('a job that the tower takes never: the hub reveals by itself, and the rounds go on', async (t) => {
+  const { asked, chain } = unanswered(village.ledger)
+  await village.stop(hub)
+  hub = await village.start('hub', config, { chain })
+  for (const { node } of [payer, payee]) must(await node.connect({ account: hub.node.account, url: hub.url }))
+  withholdJobs() // upstream the lock stays in
+  const { twist } = tower
+  tower.twist = (answer) => {
+    if (answer.name !== 'jobReceipt') return twist(answer)
+    const body = { request: TOWER_REQUEST_TYPES.revealJob, channel: null, job: answer.body.job }
+    return { name: 'towerRefused', body: { ...body, code: 'tower_job_late' } }
+  }
+  const { version } = payee.node.channel(down)!
+  await pay('five')
+  await until(() => payee.node.channel(down)!.version >= version + 2 && payee.node.channel(down)!.locks === 0)
+  t.same(
+    asked.filter((kind) => kind === 'reveal'),
+    ['reveal'],
+    'what it gets upstream is safe before it acknowledges',
+  )
+  tower.twist = (answer) => answer
+  await reconnect()
+  await succeeded('five')
 })

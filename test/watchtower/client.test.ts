@@ -54,6 +54,7 @@ class Bench implements ClientEvents {
   readonly receipts: ReceiptBody[] = []
   readonly answers: Held[] = []
   readonly jobs: Uint8Array[] = []
+  readonly refused: Uint8Array[] = []
   ended: ErrorCode | undefined
   now = 0
   #due: { readonly at: number; readonly task: () => void }[] = []
@@ -97,6 +98,9 @@ class Bench implements ClientEvents {
   }
   job(id: Uint8Array): void {
     this.jobs.push(id)
+  }
+  jobRefused(id: Uint8Array): void {
+    this.refused.push(id)
   }
 
   connect(): void {
@@ -346,10 +350,16 @@ t.test('jobs: receipted once by signature, cancelled by name, and retrievals tha
   bench.take()
   bench.say({ name: 'jobReceipt', body: { job: id, height: 5, time: 6, signature: sign(keyOf('tower')) } })
   t.same(bench.jobs, [id])
+  const other = sha256(utf8('another job'))
+  bench.client.job({ id: other, channel: channelOf('one'), task })
+  bench.take()
+  const body = { request: TOWER_REQUEST_TYPES.revealJob, channel: null, job: other }
+  bench.say({ name: 'towerRefused', body: { ...body, code: 'tower_job_late' } })
+  t.same(bench.refused, [other], 'whoever waits for it hears that it never comes')
   bench.client.cancel(id)
   t.match(bench.take(), [{ name: 'cancelJob', body: { job: id } }])
   bench.say({ name: 'jobCancelled', body: { job: id } })
-  t.equal(bench.client.status().jobs, 0)
+  t.equal(bench.client.status().jobs, 1)
   const asked = bench.client.retrieve(channelOf('two'))
   t.match(bench.take(), [{ name: 'retrieve' }])
   bench.refuse('retrieve', channelOf('two'), 'tower_not_watched')
@@ -358,7 +368,7 @@ t.test('jobs: receipted once by signature, cancelled by name, and retrievals tha
   const found = bench.client.retrieve(channelOf('one'))
   t.match(bench.take(), [{ name: 'retrieve' }])
   bench.connect()
-  t.match(bench.take(), [{ name: 'retrieve' }], 'asked until it answers')
+  t.match(bench.take(), [{ name: 'revealJob' }, { name: 'retrieve' }], 'asked until it answers')
   const channel = channelOf('one') as Uint8Array as ReceiptBody['channel']
   bench.say({ name: 'retrieved', body: { channel, newest: null, secrets: { count: 0, slots: [] } } })
   t.match(await found, { newest: null })
