@@ -353,8 +353,8 @@ t.test('jobs: receipted once by signature, cancelled by name, and retrievals tha
   const other = sha256(utf8('another job'))
   bench.client.job({ id: other, channel: channelOf('one'), task })
   bench.take()
-  const body = { request: TOWER_REQUEST_TYPES.revealJob, channel: null, job: other }
-  bench.say({ name: 'towerRefused', body: { ...body, code: 'tower_job_late' } })
+  const late = { request: TOWER_REQUEST_TYPES.revealJob, channel: null, job: other, code: 'tower_job_late' }
+  bench.say({ name: 'towerRefused', body: late })
   t.same(bench.refused, [other], 'whoever waits for it hears that it never comes')
   bench.client.cancel(id)
   t.match(bench.take(), [{ name: 'cancelJob', body: { job: id } }])
@@ -363,8 +363,7 @@ t.test('jobs: receipted once by signature, cancelled by name, and retrievals tha
   const asked = bench.client.retrieve(channelOf('two'))
   t.match(bench.take(), [{ name: 'retrieve' }])
   bench.refuse('retrieve', channelOf('two'), 'tower_not_watched')
-  t.match(await asked, { newest: null }, 'a tower that does not watch it holds nothing')
-  t.same(bench.take(), [], 'and is not asked again')
+  t.match([await asked, ...bench.take()], [{ newest: null }], 'a tower that does not watch it holds nothing')
   const found = bench.client.retrieve(channelOf('one'))
   t.match(bench.take(), [{ name: 'retrieve' }])
   bench.connect()
