@@ -7,6 +7,7 @@ import { ApiClient } from '../../src/api/client.js'
 import { type Endpoint, endpoints } from '../../src/api/endpoints.js'
 import { Tokens, tokenHash } from '../../src/api/tokens.js'
 import { bytesToHex } from '../../src/base/bytes.js'
+import { LIMITS } from '../../src/base/limits.js'
 import { createPool } from '../../src/privacy/pool.js'
 import { People } from '../wallet/people.js'
 import { Nodes, refusal } from './nodes.js'
@@ -119,6 +120,26 @@ t.test('the document names every route, and answers are what it says', async (t)
     t.match(page, { [`${set}`]: [], cursor: 'f'.repeat(66) })
     t.equal((await alice.call('GET', `${path}?after=x`)).status, 400)
   }
+})
+
+t.test('so many event streams and no more; a closed one makes room', async (t) => {
+  const open = async () => {
+    const end = new AbortController()
+    const headers = { authorization: `Bearer ${alice.token}`, accept: 'text/event-stream' }
+    const answer = await fetch(`${alice.api.url}/v1/events`, { headers, signal: end.signal })
+    return { end, status: answer.status }
+  }
+  const streams = await Promise.all(Array.from({ length: LIMITS.api_streams }, open))
+  t.ok(streams.every(({ status }) => status === 200))
+  const surplus = await alice.call('GET', '/v1/events', { accept: 'text/event-stream' })
+  t.same([surplus.status, ((await surplus.json()) as { readonly code: string }).code], [503, 'busy'])
+  for (const { end } of streams) end.abort()
+  const metric = async () =>
+    /meridian_event_streams (\d+)/.exec(await (await alice.call('GET', '/metrics')).text())?.[1]
+  while ((await metric()) !== '0') await new Promise((resolve) => setImmediate(resolve))
+  const last = await open()
+  t.equal(last.status, 200)
+  last.end.abort()
 })
 
 t.test('the client: whatever answers a write, the outcome is known or `unavailable`', async (t) => {
