@@ -1,0 +1,79 @@
+/** The statement of movements by itself: what crosses columns, what leaves, what is noticed, what a spreadsheet must not run. */
+import t from 'tap'
+import type { KnownEvent } from '../../src/api/event-types.js'
+import type { Amount } from '../../src/base/amount.js'
+import { checksOf, csvOf, statementOf } from '../../src/cli/account-statement.js'
+import type { LedgerMovement } from '../../src/wallet/movements.js'
+
+const moved = (time: number, kind: LedgerMovement['kind'], change: bigint, channel: string | null = null) => ({
+  block: time,
+  time,
+  kind,
+  change,
+  counterparty: null,
+  channel,
+})
+const cents = (value: bigint) => value as Amount
+const events: KnownEvent[] = [
+  { cursor: 1, type: 'channel.opened', time: 2, channel: 'a', peer: 'p' },
+  {
+    cursor: 2,
+    type: 'payment.succeeded',
+    time: 3,
+    key: 'k',
+    invoice: 'i',
+    reference: '=1+1',
+    amount_minor: cents(100n),
+    fee_minor: cents(7n),
+  },
+  {
+    cursor: 3,
+    type: 'invoice.paid',
+    time: 4,
+    invoice: 'i',
+    reference: 'claim "7", ward 2',
+    amount_minor: cents(50n),
+    channel: 'b',
+    receipt: '',
+  },
+  { cursor: 4, type: 'forward.claimed', time: 5, channel: 'b', fee_minor: cents(3n) },
+]
+// Channel a is closed at 893; in b a cheat was punished when 153 were ours of a pool of 400; c is open with 20.
+const movements = [
+  moved(1, 'mint', 2_000n),
+  moved(2, 'deposit', -1_000n, 'a'),
+  moved(2, 'deposit', -100n, 'b'),
+  moved(6, 'close', 893n, 'a'),
+  moved(7, 'punish', 400n, 'b'),
+  moved(8, 'deposit', -20n, 'c'),
+  moved(9, 'redeem', -1n),
+]
+const channels = [
+  { channel: 'a', phase: 'closed', balance: 893n, locks: 0 },
+  { channel: 'b', phase: 'closed', balance: 153n, locks: 0 },
+  { channel: 'c', phase: 'open', balance: 20n, locks: 0 },
+]
+const held = { available: 2_000n - 1_120n + 893n - 1n, pendingOpen: 400n, pendingFrozen: 0n }
+const agree = (...given: Parameters<typeof checksOf>) => checksOf(...given).map(({ counted, held }) => counted === held)
+
+t.test('adds up to the unit, and says where it does not', (t) => {
+  const statement = statementOf(movements, events, channels)
+  t.same([statement.ledger, statement.channels], [2_172n, 20n])
+  t.same(agree(statement, held, held, channels), [true, true, true])
+  const short = { ...held, available: held.available - 1n }
+  t.same(agree(statement, held, short, channels), [false, false, true], 'a unit is missing on the ledger')
+  t.same(agree(statementOf(movements, events.slice(0, -1), channels), held, held, channels), [true, true, false])
+  t.same(agree(statementOf(movements.slice(1), events, channels), held, held, channels), [false, true, true])
+  t.end()
+})
+
+t.test('as CSV', (t) => {
+  const rows = [...csvOf(statementOf(movements, events, channels))].map((row) => row.trimEnd())
+  t.equal(rows[0]?.split(',').length, 11)
+  t.match(rows[4], /^1970-01-01T00:00:03.000Z,payment.succeeded,-1.00,0.00,-1.00,9.00,10.00,19.00,,,'=1\+1$/)
+  t.match(rows[5], /,payment.fee,-0.07,/)
+  t.match(rows[6], /,"claim ""7"", ward 2"$/)
+  t.match(rows[9], /,punish,2.47,4.00,-1.53,/, 'more than was in the channel')
+  t.match(rows.at(-1), /,redeem,-0.01,-0.01,0.00,21.72,0.20,21.92,,,block 9$/)
+  t.end()
+})
