@@ -117,14 +117,19 @@ async function forward(world: World, { b }: Instruction): Promise<string> {
 
 /** Whoever is away longer than its windows needs towers (T): so long only where they have all that they need for it. */
 async function absent(world: World, { a, b }: Instruction): Promise<string> {
-  const name = ABSENT[a % ABSENT.length]!
+  const able = ABSENT.filter(
+    (each) => world.hosts[each].node !== undefined && world.hosts[each].config.towers !== undefined,
+  )
+  const name = able[a % Math.max(able.length, 1)]
+  if (name === undefined) return 'wait'
   const host = world.hosts[name]
-  if (!host.up || host.node === undefined) return 'wait'
-  await world.settle()
+  // In the middle of everything, where little is covered; or when all that can end has ended.
+  if (b % 4 === 0) await world.settle()
+  else await world.exchange()
   const covered = isCovered(world, name)
   host.life?.end()
   host.away = true
-  if (covered && b % 2 === 0) cheat(world, name === 'hub' ? 'mallory' : 'hub')
+  if (covered && b % 4 !== 3) cheat(world, name === 'hub' ? 'mallory' : 'hub')
   await passes(world, covered ? WINDOW_S + 300 + 8 * b : 30 + b)
   host.away = false
   host.start()

@@ -29,7 +29,7 @@ const WEIGHTS = {
   /** Messages between a pair stand still: a payee's locks stay where they are. Or they go on. */
   stall: [0, 20],
   /** A process is killed or its power cut, now or at one of its next acts. */
-  crash: [0, 70],
+  crash: [0, 80],
   /** A disk is full, refuses a write or fails a sync. */
   fault: [0, 20],
   /** A block that is not final is taken apart. */
@@ -45,11 +45,11 @@ const WEIGHTS = {
   /** Operator: an exit without the peer. */
   force: [0, 14],
   /** A disk is put back: all files of an earlier moment, the database alone, or nothing but the seed. */
-  restore: [0, 40],
+  restore: [0, 55],
   /** Mallory publishes an old state of hers. */
-  exitOld: [0, 60],
+  exitOld: [0, 80],
   /** A node is away: longer than a dispute where its towers can act for it. */
-  absent: [0, 14],
+  absent: [0, 30],
   /** A tower is killed or its power cut. */
   towerCrash: [0, 20],
   /** A tower stays away for a while. */
