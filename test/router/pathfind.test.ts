@@ -108,6 +108,12 @@ t.test('R4: a limit that the best price breaks is kept by another way', (t) => {
   t.same(accountsOf(must(search(edges, { ...free, expiryFar: 2_000 }))[0]), [0, 1, -1])
   t.same(accountsOf(must(search(edges, free, 20n))[0]), [0, -1])
   t.match(search(edges, { ...free, expiryFar: 2_000 }, 20n), refusal('fee_above_limit'))
+  // The best price to hub 1 keeps the limit, and breaks it one hop earlier.
+  const before = edge(0, 1)
+  const slow = [before, edge(1, -1, { base: cents(1), expiryDelta: 1_500 }), edge(1, -1, { expiryDelta: 60 })]
+  t.equal(must(search(slow, { ...free, expiryFar: 3_000 }))[0]?.hops[0]?.expiry, NOW + 1_260 + 60 + 600)
+  const dear = [before, edge(1, -1, { base: cents(60), expiryDelta: 60 }), edge(1, -1, { expiryDelta: 900_000 })]
+  t.equal(must(search(dear, free, 80n))[0]?.fee, 18n + 18n)
   const chain = (count: number, change: Partial<Policy> = {}) =>
     Array.from({ length: count }, (_, i) => edge(i, i + 1 < count ? i + 1 : -1, change))
   const cheap = { base: cents(0), ppm: 0, expiryDelta: 1 }
