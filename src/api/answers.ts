@@ -112,22 +112,31 @@ export const zInvoiceJson = z.object({
   invoice: z.string(),
   amount_minor: zMinor,
   reference: z.string(),
+  refund_of: z.string().nullable().default(null),
   created: z.int(),
   expires: z.int(),
   paid: z.boolean(),
   receipt: z.string().nullable().describe('Once paid: what the payer holds too.'),
 })
 export const zInvoicesJson = z.object({ invoices: z.array(zInvoiceJson), cursor: z.int() })
-export const zQuoteJson = z.object({ amount_minor: zMinor, fee_minor: zMinor, hops: z.int() })
+export const zQuoteJson = z.object({
+  amount_minor: zMinor,
+  fee_minor: zMinor,
+  hops: z.int(),
+  parts: z.int().default(1),
+})
 export const zPaymentJson = z.object({
   key: z.string(),
   status: z.enum(['pending', 'succeeded', 'failed']).describe('Pending is neither of the others.'),
   invoice: z.string(),
   reference: z.string(),
   payee: z.string(),
+  refund_of: z.string().nullable().default(null),
   amount_minor: zMinor,
+  sent_minor: zMinor.nullable().default(null),
   fee_minor: zMinor.nullable(),
   hops: z.int().nullable(),
+  parts: z.int().default(1).describe('Paths by which it went.'),
   code: zCode.nullable().describe('Why it failed.'),
   attempts: z.int(),
   receipt: z.string().nullable().describe('Proof of payment, a JSON text: verify it offline.'),

@@ -7,6 +7,7 @@ import { PPM_MAX } from '../router/policy.js'
 import { zRegistrationRequest } from '../wallet/registration.js'
 import { parsePeerAddress } from '../wire/address.js'
 import { zMinorOf } from './fields.js'
+import { parseDigest } from './parse.js'
 
 /** What a bearer token may be for; admin includes the others. */
 export const SCOPES = ['read', 'invoice', 'pay', 'admin'] as const
@@ -45,6 +46,13 @@ const zAddress = z
     return z.NEVER
   })
 
+const zInvoiceId = z.string().transform((text, context) => {
+  const id = parseDigest(text)
+  if (id !== undefined) return id
+  context.addIssue({ code: 'custom', message: 'an invoice id: 64 hexadecimal digits' })
+  return z.NEVER
+})
+
 /** @param bits L of the node's ledger. */
 export function bodies(bits: number) {
   const minor = zMinorOf(bits)
@@ -82,11 +90,23 @@ export function bodies(bits: number) {
       max_minor: minor,
       enabled: z.boolean(),
     }),
-    invoice: z.strictObject({
-      amount_minor: minor,
-      reference: z.string().max(LIMITS.reference_bytes).describe("The payer's claim number (R6)."),
-      expires_in_s: zSeconds.min(1).default(86_400),
-    }),
+    invoice: z
+      .strictObject({
+        amount_minor: minor,
+        reference: z
+          .string()
+          .max(LIMITS.reference_bytes)
+          .optional()
+          .describe("The payer's claim number (R6); a refund has that of the payment which it gives back."),
+        refund_of: zInvoiceId
+          .optional()
+          .describe('A refund: id of the invoice of a payment of this node that succeeded.'),
+        expires_in_s: zSeconds.min(1).default(86_400),
+      })
+      .refine(({ reference, refund_of }) => reference !== undefined || refund_of !== undefined, {
+        path: ['reference'],
+        message: 'needed, but for a refund',
+      }),
     payment: z.strictObject({
       invoice: z.string().max(LIMITS.invoice_characters),
       /** Most that hubs may take. */

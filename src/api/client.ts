@@ -137,14 +137,18 @@ export class ApiClient {
   invoices = (after = 0) => this.#get(`/v1/invoices?after=${after}`, zInvoicesJson)
   /** @param id as `createInvoice` answers it: the invoice's digest. */
   invoice = (id: string) => this.#get(`/v1/invoices/${encodeURIComponent(id)}`, zInvoiceJson)
-  /** @param expires_s ledger seconds from now. */
-  createInvoice = (idempotencyKey: string, amount: Amount, reference: string, expires_s?: number) =>
-    this.#post(
-      '/v1/invoices',
-      idempotencyKey,
-      { amount_minor: amount.toString(), reference, ...(expires_s === undefined ? {} : { expires_in_s: expires_s }) },
-      zInvoiceJson,
-    )
+  /** @param expires_s ledger seconds from now. @param refundOf id of the invoice whose payment is to be given back. */
+  createInvoice = (
+    idempotencyKey: string,
+    amount: Amount,
+    reference: string | undefined,
+    expires_s?: number,
+    refundOf?: string,
+  ) => {
+    // what is absent does not stand in the JSON
+    const body = { amount_minor: amount.toString(), reference, expires_in_s: expires_s, refund_of: refundOf }
+    return this.#post('/v1/invoices', idempotencyKey, body, zInvoiceJson)
+  }
 
   quote = (invoice: string, feeMax: Amount) =>
     this.#get(`/v1/routes?${new URLSearchParams({ invoice, fee_max_minor: feeMax.toString() })}`, zQuoteJson)

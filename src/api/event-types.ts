@@ -9,6 +9,8 @@ const event = <T extends NodeEvent['type'], S extends z.ZodRawShape>(type: T, fi
 
 const zId = z.string()
 const inChannel = { channel: zId, peer: zId }
+/** `invoice` is what was paid first, `refund` the invoice by which it was given back. */
+const refund = { invoice: zId, refund: zId, reference: z.string(), amount_minor: zMinor }
 
 export const EVENT_SCHEMAS = {
   'channel.opened': event('channel.opened', inChannel),
@@ -31,15 +33,26 @@ export const EVENT_SCHEMAS = {
     reference: z.string(),
     amount_minor: zMinor,
     channel: zId,
+    parts: z.int(),
     receipt: z.string(),
   }),
+  'invoice.refunded': event('invoice.refunded', refund),
   'payment.succeeded': event('payment.succeeded', {
     key: z.string(),
     invoice: zId,
     reference: z.string(),
     amount_minor: zMinor,
     fee_minor: zMinor,
+    parts: z.int(),
   }),
+  'payment.returned': event('payment.returned', {
+    key: z.string(),
+    invoice: zId,
+    reference: z.string(),
+    amount_minor: zMinor,
+    fee_minor: zMinor,
+  }),
+  'payment.refunded': event('payment.refunded', { key: z.string(), ...refund }),
   'payment.failed': event('payment.failed', { key: z.string(), invoice: zId, code: z.string() }),
   'forward.claimed': event('forward.claimed', { channel: zId, fee_minor: zMinor }),
   'pay.sent': event('pay.sent', { channel: zId, amount_minor: zMinor, reference: z.string() }),
@@ -56,6 +69,10 @@ export const EVENT_TEXTS: { readonly [T in NodeEvent['type']]: string } = {
   'invoice.paid':
     'An invoice of ours is paid, for good. `receipt` is what the payer holds too: verify with `receipt verify`.',
   'payment.succeeded': 'A payment of ours reached its payee; `fee_minor` went to hubs.',
+  'invoice.refunded': 'We gave back what was paid for `invoice`; the `payment.succeeded` of `refund` is the movement.',
+  'payment.returned':
+    'Of a payment that succeeded, a part that its payee never took came back: so much less left than was said.',
+  'payment.refunded': 'Our payment of `invoice` was given back; the `invoice.paid` of `refund` is the movement.',
   'payment.failed': 'A payment of ours ended without moving money; `code` says why.',
   'forward.claimed': 'A payment of others was forwarded; the fee is ours. `channel` is where it came in.',
   'pay.sent': 'A direct payment inside of a channel, ours to the peer.',
@@ -79,6 +96,9 @@ export const zKnownEvent = z.discriminatedUnion('type', [
   EVENT_SCHEMAS['channel.broken'],
   EVENT_SCHEMAS['invoice.paid'],
   EVENT_SCHEMAS['payment.succeeded'],
+  EVENT_SCHEMAS['invoice.refunded'],
+  EVENT_SCHEMAS['payment.returned'],
+  EVENT_SCHEMAS['payment.refunded'],
   EVENT_SCHEMAS['payment.failed'],
   EVENT_SCHEMAS['forward.claimed'],
   EVENT_SCHEMAS['pay.sent'],

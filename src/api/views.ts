@@ -1,5 +1,6 @@
 /** What the API shows: amounts as digit strings in `*_minor`, ids in hexadecimal, times in ledger seconds. */
 import type { Amount } from '../base/amount.js'
+import type { Digest } from '../base/bytes.js'
 import { idText } from '../base/ids.js'
 import type { SubmitReceipt } from '../base/ports/chain.js'
 import type { ChannelSummary } from '../node/channel-summary.js'
@@ -7,7 +8,7 @@ import type { NumberedEvent } from '../node/event-log.js'
 import { EXIT_BARS, type ExitLicence } from '../node/exit-licence.js'
 import type { IssuedRow } from '../node/invoices.js'
 import type { Node } from '../node/node.js'
-import type { PaymentView } from '../node/payments.js'
+import type { PaymentQuote, PaymentView } from '../node/payment-view.js'
 import { invoiceDigest } from '../router/invoice.js'
 import type { Policy } from '../router/policy.js'
 import type { Balance } from '../wallet/wallet.js'
@@ -100,11 +101,14 @@ export const closedView = ({ channel, phase, deadline, backAt }: ChannelSummary)
   back_at: backAt,
 })
 
+const idOrNull = (id: Digest | null): string | null => (id === null ? null : idText(id))
+
 export const invoiceView = ({ invoice, text, paid }: IssuedRow, receipt: string | null) => ({
   id: idText(invoiceDigest(invoice)),
   invoice: text,
   amount_minor: minor(invoice.amount),
   reference: invoice.reference,
+  refund_of: idOrNull(invoice.refundOf),
   created: invoice.created,
   expires: invoice.expires,
   paid,
@@ -117,18 +121,22 @@ export const paymentView = (payment: PaymentView) => ({
   invoice: payment.invoice,
   reference: payment.reference,
   payee: payment.payee,
+  refund_of: payment.refundOf,
   amount_minor: minor(payment.amount),
+  sent_minor: minorOrNull(payment.sent),
   fee_minor: minorOrNull(payment.fee),
   hops: payment.hops,
+  parts: payment.parts,
   code: payment.code,
   attempts: payment.attempts,
   receipt: payment.receipt,
 })
 
-export const quoteView = (quote: { readonly amount: Amount; readonly fee: Amount; readonly hops: number }) => ({
+export const quoteView = (quote: PaymentQuote) => ({
   amount_minor: minor(quote.amount),
   fee_minor: minor(quote.fee),
   hops: quote.hops,
+  parts: quote.parts,
 })
 
 /** The event's own fields; a paid invoice brings its receipt, which rests in no row. */
@@ -141,7 +149,8 @@ export function eventView(node: Node, event: NumberedEvent): EventJson {
       const receipt = issued === undefined ? null : node.receiptOf(issued)
       return { ...rest, amount_minor: minor(amount), receipt: receipt ?? '' }
     }
-    case 'payment.succeeded': {
+    case 'payment.succeeded':
+    case 'payment.returned': {
       const { amount, fee, ...rest } = event
       return { ...rest, amount_minor: minor(amount), fee_minor: minor(fee) }
     }
@@ -150,7 +159,9 @@ export function eventView(node: Node, event: NumberedEvent): EventJson {
       return { ...rest, fee_minor: minor(fee) }
     }
     case 'pay.sent':
-    case 'pay.received': {
+    case 'pay.received':
+    case 'payment.refunded':
+    case 'invoice.refunded': {
       const { amount, ...rest } = event
       return { ...rest, amount_minor: minor(amount) }
     }

@@ -60,6 +60,10 @@ export const ERRORS = {
   store_locked: entry('wait', 'Another process has this directory open; one process owns a database.'),
   store_missing: entry('fix_request', 'There is no database here; only init creates one.'),
   store_newer: entry('call_operator', 'The data was written by a newer version of this program.'),
+  store_older: entry(
+    'call_operator',
+    'The data was written by an older version of this program: close its channels with that version first.',
+  ),
   store_tampered: entry('call_operator', 'A sealed row was altered, moved to another key, or sealed with another key.'),
   // wire: connections between peers (W1 to W3); the reason why a session ended
   bad_address: entry('fix_request', 'A peer address is <account>@ws://host:port or <account>@wss://host:port.'),
@@ -213,6 +217,7 @@ export const ERRORS = {
   no_route: entry('add_capacity', 'No channel of this node leads to the payee or to a hub of the invoice.'),
   onion_replayed: entry('fix_request', 'This onion packet was seen before.'),
   onion_unreadable: entry('fix_request', 'The onion packet is not made for this node and this lock.'),
+  parts_timeout: entry('wait', 'The payee had not all parts of the payment in time and gave back those that it held.'),
   payload_invalid: entry('fix_request', 'The instructions for a hop in the onion packet cannot be read.'),
   payment_details_wrong: entry('fix_request', 'The payee expects no such payment.'),
   payment_ended: entry('retry_same_key', 'The payment has ended already; nothing was changed.'),
@@ -228,6 +233,11 @@ export const ERRORS = {
   ),
   receipt_foreign: entry('fix_request', 'The receipt is for another ledger or another payee.'),
   receipt_invalid: entry('fix_request', 'The receipt does not prove the payment of its invoice.'),
+  refund_above_original: entry('fix_request', 'The refunds of one payment may not sum to more than it.'),
+  refund_unknown: entry(
+    'fix_request',
+    'The refund names no payment that succeeded here, or has another reference than the payment that it names.',
+  ),
   route_too_long: entry('fix_request', 'The route has more hops than an onion packet can carry.'),
   temporary_failure: entry('wait', 'A hop of the route could not handle the payment at the moment.'),
   unknown_next_hop: entry('fix_request', 'A hop of the route has no channel to the next one.'),

@@ -189,6 +189,13 @@ export const LIMITS = {
   failure_forgotten_s: 60,
   /** R3: peers whose record is kept. */
   records: 4_096,
-  /** R5: a hop that raises its price at every attempt must not keep a payer trying. */
-  payment_attempts: 16,
+  /** R5: parts of one payment that are started in all: a hop that raises its price at every attempt must not keep a payer trying. */
+  payment_attempts: 48,
+  /** R1: parts of one payment under way, and held by its payee; none is less than this share of what is to be paid. */
+  payment_parts: 16,
+  payment_part_share: 64,
+  /** R1: ledger seconds for which a payee holds parts while others are missing. */
+  parts_hold_s: 60,
+  /** R6: refunds of one payment. */
+  payment_refunds: 64,
 } as const

@@ -107,14 +107,19 @@ export function proposeNoted(turn: Turn): undefined {
   const { state, context } = turn
   if (!isLive(state) || state.notes.size === 0) return
   const underWay = new Set<string>()
+  /** Locks of ours that the peer claims itself: it is the one that gains. What is won may fill no slot (C4): there we ask too. */
+  const claimed = new Set<string>()
   for (const { from, body } of state.pending) {
-    if (from === context.side && (body.kind === 'claim' || body.kind === 'release')) underWay.add(keyOf(body.lock))
+    if (body.kind !== 'claim' && body.kind !== 'release') continue
+    if (from === context.side) underWay.add(keyOf(body.lock))
+    else if (body.kind === 'claim' && body.lock.from === context.side) claimed.add(keyOf(body.lock))
   }
   const bodies: OperationBody[] = []
   for (const [key, note] of state.notes) {
     if (underWay.has(key) || note.refused === true) continue
     const body = wish(turn, note)
-    if (body === undefined || !headContentHas(state, note.lock)) continue
+    if (body === undefined || (body.kind === 'claim' && claimed.has(key) && !isWon(turn.env, note.lock))) continue
+    if (!headContentHas(state, note.lock)) continue
     if (findLock(state.current.content.locks, note.lock) !== undefined) bodies.push(body)
   }
   proposeAll(turn, bodies)

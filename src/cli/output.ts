@@ -28,3 +28,9 @@ export function columns(rows: readonly (readonly string[])[]): string {
   const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widthOf(column))).join('  ')
   return rows.map((row) => line(row).trimEnd()).join('\n')
 }
+
+/** Ledger seconds are UTC where the ledger's clock is the system's. */
+export function timeText(seconds: number): string {
+  const date = new Date(seconds * 1_000)
+  return Number.isNaN(date.getTime()) ? `${seconds}` : `${seconds} (${date.toISOString()})`
+}

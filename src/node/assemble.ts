@@ -25,7 +25,7 @@ import { Exits } from './exits.js'
 import { Gossip } from './gossip.js'
 import { Experiences } from './graph-rows.js'
 import { HeardTime } from './heard-time.js'
-import { Invoices } from './invoices.js'
+import { Invoices, type PaidFor } from './invoices.js'
 import { LedgerDesk } from './ledger-desk.js'
 import type { LiveChannel } from './live-channel.js'
 import type { NodeOptions } from './node.js'
@@ -206,9 +206,10 @@ function route(
       late.towers.kept(tx, obligation)
     },
   }
-  const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta)
+  const paidFor: PaidFor = (tx, id) => payments.paidFor(tx, id)
+  const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta, paidFor)
   const obligations = new Obligations(router, invoices)
-  const payments = new Payments(router, engine, directory.store, config.bounds.far)
+  const payments: Payments = new Payments(router, engine, directory.store, invoices, config.bounds.far)
   const claimed: ConstructorParameters<typeof Desk>[5] = (...told) => late.towers.claimed(...told)
   const directPays = new DirectPays(channels, timers)
   const desk = new Desk(obligations, payments, directPays, events, () => late.watch.view.time, claimed)
@@ -369,7 +370,10 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     forwarding: config.forwarding,
     exits,
     announced,
-    towersAdvanced: (view) => late.towers.advanced(view),
+    advanced: (view) => {
+      late.towers.advanced(view)
+      routing.obligations.advanced(view.time)
+    },
     recovery,
     gossip,
   })

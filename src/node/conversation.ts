@@ -42,7 +42,7 @@ export interface ConversationParts {
   readonly announced: () => string | null
   readonly send: (peer: AccountId, message: NodeMessage) => void
   readonly isConnected: (peer: AccountId) => boolean
-  readonly towersAdvanced: (view: LedgerTime) => void
+  readonly advanced: (view: LedgerTime) => void
 }
 
 export class Conversation implements PeerHandlers, WatchHandlers {
@@ -162,7 +162,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     this.#time = view.time
     this.parts.openings.advanced()
     this.parts.retention.advanced(view.time)
-    this.parts.towersAdvanced(view)
+    this.parts.advanced(view)
     this.parts.exits.review()
     this.parts.recovery.advanced()
     this.parts.gossip.advanced(view)

@@ -44,7 +44,7 @@ export class Desk {
         if (!isOurs(channel, effect.lock)) return this.obligations.incoming(tx, channel, effect.lock, 'incomingSettled')
         return this.#outgoing(tx, channel, effect.lock.id, {
           forward: { kind: 'outgoingClaimed', scalar: effect.scalar },
-          payment: (lock) => ({ kind: 'claimed', lock, scalar: effect.scalar }),
+          payment: (lock) => ({ kind: 'settled', lock, scalar: effect.scalar }),
           out: true,
         })
       case 'lockReturned':

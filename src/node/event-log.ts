@@ -56,8 +56,11 @@ export const zNodeEvent = z.discriminatedUnion('type', [
     invoice: zHex,
     reference: zText(256),
     amount: zAmount,
+    /** In which the last of its parts came. */
     channel: zHex,
+    parts: zCount,
   }),
+  /** `amount` is what its parts carry to the payee. */
   z.strictObject({
     type: z.literal('payment.succeeded'),
     ...at,
@@ -66,6 +69,36 @@ export const zNodeEvent = z.discriminatedUnion('type', [
     reference: zText(256),
     amount: zAmount,
     fee: zAmount,
+    parts: zCount,
+  }),
+  /** Of a payment that succeeded: a part that its payee never took came back. Less left than `payment.succeeded` said. */
+  z.strictObject({
+    type: z.literal('payment.returned'),
+    ...at,
+    key: zText(256),
+    invoice: zHex,
+    reference: zText(256),
+    amount: zAmount,
+    fee: zAmount,
+  }),
+  /** R6: our payment of `invoice` was given back by the one of `refund`, whose `invoice.paid` is the movement. */
+  z.strictObject({
+    type: z.literal('payment.refunded'),
+    ...at,
+    key: zText(256),
+    invoice: zHex,
+    refund: zHex,
+    reference: zText(256),
+    amount: zAmount,
+  }),
+  /** R6: we gave back what was paid for our `invoice`; the movement is the `payment.succeeded` of `refund`. */
+  z.strictObject({
+    type: z.literal('invoice.refunded'),
+    ...at,
+    invoice: zHex,
+    refund: zHex,
+    reference: zText(256),
+    amount: zAmount,
   }),
   z.strictObject({ type: z.literal('payment.failed'), ...at, key: zText(256), invoice: zHex, code: zText(64) }),
   z.strictObject({ type: z.literal('forward.claimed'), ...at, channel: zHex, fee: zAmount }),

@@ -1,8 +1,8 @@
-/** The payee's side (R6): invoices issued, paid once. */
+/** The payee's side (R6): invoices issued, paid once; refunds that are asked for. */
 import { z } from 'zod'
-import type { Amount } from '../base/amount.js'
-import { bytesToHex, type Digest, utf8 } from '../base/bytes.js'
-import { encodeAs, zText } from '../base/codec.js'
+import { type Amount, plus, ZERO } from '../base/amount.js'
+import { bytesToHex, type Digest, equalBytes, utf8 } from '../base/bytes.js'
+import { encodeAs, zAmount, zCount, zText } from '../base/codec.js'
 import type { Point } from '../base/curve/index.js'
 import type { ChannelId } from '../base/ids.js'
 import type { Store } from '../base/ports/store.js'
@@ -21,6 +21,7 @@ import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Engine, Tx } from './engine.js'
 import { enlist, pageOf } from './listing.js'
+import { addRefund } from './refunds.js'
 import type { RouterParts } from './router-parts.js'
 
 const zRow = z.strictObject({
@@ -28,25 +29,40 @@ const zRow = z.strictObject({
   key: zText(256),
   /** Decided to be claimed: it is paid once (R1). */
   paid: z.boolean(),
-  /** The amount is irrevocably ours: only now may t be shown, a hub could claim with it. */
-  received: z.boolean().default(false),
+  /** Parts whose claim was decided, those of them whose lock is not out yet, and what the others brought. */
+  parts: zCount,
+  claiming: zCount,
+  received: zAmount,
 })
 
 export interface IssuedRow {
   readonly invoice: Invoice
   readonly text: string
+  /** A claim of all its parts is decided: no other payment is taken. */
   readonly paid: boolean
-  readonly received: boolean
+  /** All its parts are irrevocably out: only now may t be shown, a hub could claim with it. */
+  readonly settled: boolean
+  /** Irrevocably ours. */
+  readonly received: Amount
 }
 
 export interface InvoiceWish {
   readonly amount: Amount
-  readonly reference: string
+  /** Absent: that of the payment that is given back. */
+  readonly reference?: string
   /** Ledger seconds from now. */
   readonly expiresIn: number
   /** Instead of how payers reach us. */
   readonly hints?: readonly RouteHint[]
+  /** R6: invoiceDigest of the payment of ours that is to be given back, in whole or part. */
+  readonly refundOf?: Digest
 }
+
+/** A payment of ours that succeeded, by its invoice's digest. */
+export type PaidFor = (
+  tx: Pick<Tx, 'get'>,
+  id: Digest,
+) => { readonly key: string; readonly invoice: Invoice } | undefined
 
 const keyOf = (point: Point): Uint8Array => tableKey('invoice', point)
 /** Idempotency: key → point. */
@@ -62,81 +78,117 @@ export class Invoices {
     private readonly hints: () => readonly RouteHint[],
     /** Seconds that the payee's lock must last. */
     private readonly finalDelta: number,
+    private readonly paidFor: PaidFor,
   ) {}
 
-  /** The same key gives the same invoice. Errors: `invoice_invalid`, `too_long`, `request_key_reused`. */
+  /**
+   * The same key gives the same invoice. Errors: `invoice_invalid`, `too_long`, `request_key_reused`; of a refund
+   * `refund_unknown`, `refund_above_original`.
+   */
   async issue(key: string, wish: InvoiceWish): Promise<Result<IssuedRow>> {
     const made = this.engine.run((tx): Result<IssuedRow> => {
       const known = tx.get(byKey(key))
-      if (known !== undefined) return this.#again(tx, known as Point, wish)
-      const { time } = this.parts.view()
-      const request = {
-        ledger: this.parts.chain.ledger,
-        amount: wish.amount,
-        secret: new Uint8Array(this.parts.entropy(32)),
-        reference: wish.reference,
-        created: time,
-        expires: time + wish.expiresIn,
-        finalDelta: this.finalDelta,
-        hints: [...(wish.hints ?? this.hints())],
-      }
-      const invoice = createInvoice(request, this.parts.seed, this.parts.key)
-      if (!invoice.ok) return invoice
-      const text = formatInvoice(invoice.value)
-      tx.put({
-        key: keyOf(invoice.value.point),
-        value: encodeAs(zRow, { invoice: text, key, paid: false, received: false }),
-      })
-      tx.put({ key: byKey(key), value: invoice.value.point })
-      tx.put({ key: byId(invoiceDigest(invoice.value)), value: invoice.value.point })
-      enlist(tx, 'invoices', invoice.value.point)
-      return ok({ invoice: invoice.value, text, paid: false, received: false })
+      return known === undefined ? this.#issue(tx, key, wish) : this.#again(tx, known as Point, wish)
     })
     await made.durable
     return made.value
   }
 
+  #issue(tx: Tx, key: string, wish: InvoiceWish): Result<IssuedRow> {
+    const { amount, expiresIn, refundOf = null } = wish
+    const original = refundOf === null ? undefined : this.paidFor(tx, refundOf)
+    const reference = wish.reference ?? original?.invoice.reference
+    if (reference === undefined) return refuse(refundOf === null ? 'invoice_invalid' : 'refund_unknown', 'reference')
+    const { time } = this.parts.view()
+    const request = {
+      ledger: this.parts.chain.ledger,
+      amount,
+      secret: new Uint8Array(this.parts.entropy(32)),
+      reference,
+      refundOf,
+      created: time,
+      expires: time + expiresIn,
+      finalDelta: this.finalDelta,
+      hints: [...(wish.hints ?? this.hints())],
+    }
+    const invoice = createInvoice(request, this.parts.seed, this.parts.key)
+    if (!invoice.ok) return invoice
+    const { point } = invoice.value
+    if (refundOf !== null) {
+      if (original?.invoice.reference !== reference) return refuse('refund_unknown')
+      const refunds = { list: 'refunds-issued', of: refundOf, most: original.invoice.amount } as const
+      const added = addRefund(tx, refunds, { id: point, amount }, (id) => this.#mayBePaid(tx, id as Point))
+      if (!added.ok) return added
+    }
+    const text = formatInvoice(invoice.value)
+    const row = { invoice: text, key, paid: false, parts: 0, claiming: 0, received: ZERO }
+    tx.put({ key: keyOf(point), value: encodeAs(zRow, row) })
+    tx.put({ key: byKey(key), value: point })
+    tx.put({ key: byId(invoiceDigest(invoice.value)), value: point })
+    enlist(tx, 'invoices', point)
+    return ok({ invoice: invoice.value, text, paid: false, settled: false, received: ZERO })
+  }
+
+  /** An invoice that is neither paid nor past its time: it counts against what may be given back. */
+  #mayBePaid(tx: Tx, point: Point): boolean {
+    const issued = this.byPoint(tx, point)
+    return issued !== undefined && (issued.paid || this.parts.view().time <= issued.invoice.expires)
+  }
+
   byPoint(tx: Pick<Tx, 'get'>, point: Point): IssuedRow | undefined {
     const bytes = tx.get(keyOf(point))
-    return bytes === undefined ? undefined : readRow(bytes)
+    return bytes === undefined ? undefined : readRow(parseRow(bytes, zRow))
   }
 
-  /** Within the batch that decides to claim (R1: paid once). */
-  markPaid(tx: Tx, invoice: Invoice): void {
-    const bytes = tx.get(keyOf(invoice.point))
-    if (bytes === undefined) return
-    tx.put({ key: keyOf(invoice.point), value: encodeAs(zRow, { ...parseRow(bytes, zRow), paid: true }) })
-  }
-
-  /** The amount is irrevocably ours. */
-  received(tx: Tx, point: Point, channel: ChannelId): void {
+  /** Within the batch that decides to claim all parts (R1: paid once). */
+  markPaid(tx: Tx, { point }: Invoice, parts: number): void {
     const bytes = tx.get(keyOf(point))
     if (bytes === undefined) return
-    const issued = readRow(bytes)
-    tx.put({ key: keyOf(point), value: encodeAs(zRow, { ...parseRow(bytes, zRow), received: true }) })
-    const { reference, amount } = issued.invoice
-    const invoice = bytesToHex(invoiceDigest(issued.invoice))
+    const row = { ...parseRow(bytes, zRow), paid: true, parts, claiming: parts }
+    tx.put({ key: keyOf(point), value: encodeAs(zRow, row) })
+  }
+
+  /** A part that was claimed is out: its amount is irrevocably ours, or lost. The books hear of it once all are out. */
+  partOut(tx: Tx, point: Point, channel: ChannelId, gained: Amount): void {
+    const bytes = tx.get(keyOf(point))
+    if (bytes === undefined) return
+    const before = parseRow(bytes, zRow)
+    const row = { ...before, claiming: before.claiming - 1, received: plus(before.received, gained) }
+    tx.put({ key: keyOf(point), value: encodeAs(zRow, row) })
+    if (row.claiming === 0 && row.received > ZERO) this.#received(tx, readRow(row), row.parts, channel)
+  }
+
+  #received(tx: Tx, { invoice, received: amount }: IssuedRow, parts: number, channel: ChannelId): void {
+    const { reference, refundOf } = invoice
     const { time } = this.parts.view()
-    this.parts.events.append(tx, {
+    const id = bytesToHex(invoiceDigest(invoice))
+    const { events } = this.parts
+    events.append(tx, {
       type: 'invoice.paid',
       time,
-      invoice,
+      invoice: id,
       reference,
       amount,
       channel: bytesToHex(channel),
+      parts,
     })
+    const original = refundOf === null ? undefined : this.paidFor(tx, refundOf)
+    if (refundOf === null || original === undefined) return
+    const { key } = original
+    const refunded = { invoice: bytesToHex(refundOf), refund: id, reference, amount }
+    events.append(tx, { type: 'payment.refunded', time, key, ...refunded })
   }
 
   /** R6: what the payer holds too; null before the amount is irrevocably ours. */
-  receiptOf({ invoice, received }: IssuedRow): string | null {
-    if (!received) return null
+  receiptOf({ invoice, settled }: IssuedRow): string | null {
+    if (!settled) return null
     return formatReceipt(invoice, invoiceScalar(this.parts.seed, invoice.ledger, invoice.secret))
   }
 
   /** @param id invoiceDigest. What it says is durable. */
-  byId(id: Digest): IssuedRow | undefined {
-    const point = this.store.get(byId(id))
-    return point === undefined ? undefined : this.byPoint(this.store, point as Point)
+  byId(id: Digest, tx: Pick<Tx, 'get'> = this.store): IssuedRow | undefined {
+    const point = tx.get(byId(id))
+    return point === undefined ? undefined : this.byPoint(tx, point as Point)
   }
 
   /** In the order of issuing; what it says is durable. */
@@ -151,14 +203,17 @@ export class Invoices {
 
   #again(tx: Tx, point: Point, wish: InvoiceWish): Result<IssuedRow> {
     const issued = this.byPoint(tx, point)
-    const same = issued?.invoice.amount === wish.amount && issued.invoice.reference === wish.reference
+    if (issued === undefined) return refuse('request_key_reused')
+    const { amount, reference, refundOf } = issued.invoice
+    const of = wish.refundOf ?? null
+    const sameOriginal = of === null || refundOf === null ? of === refundOf : equalBytes(of, refundOf)
+    const same = amount === wish.amount && reference === (wish.reference ?? reference) && sameOriginal
     return same ? ok(issued) : refuse('request_key_reused')
   }
 }
 
-function readRow(bytes: Uint8Array): IssuedRow {
-  const { invoice: text, paid, received } = parseRow(bytes, zRow)
+function readRow({ invoice: text, paid, claiming, received }: z.output<typeof zRow>): IssuedRow {
   const invoice = parseInvoice(text)
   if (!invoice.ok) throw new Error('a stored invoice cannot be read')
-  return { invoice: invoice.value, text, paid, received }
+  return { invoice: invoice.value, text, paid, settled: paid && claiming === 0, received }
 }

@@ -29,7 +29,8 @@ import type { LiveChannel } from './live-channel.js'
 import { loadOf, type NodeLoad } from './load.js'
 import { Obligations } from './obligations.js'
 import type { OpenWish } from './openings.js'
-import { Payments, type PaymentView } from './payments.js'
+import type { PaymentView } from './payment-view.js'
+import { Payments } from './payments.js'
 import type { PeersOptions, Transport } from './peers.js'
 import { type RebalanceWish, rebalance } from './rebalance.js'
 import { settleWallet } from './settle-wallet.js'
@@ -97,10 +98,10 @@ export class Node {
     })
     towers.start()
     await Promise.all([gossip.load(), experiences.load(directory.store)])
-    const [owed, idle] = await Promise.all([Obligations.all(directory.store), Payments.idle(directory.store)])
+    const [owed, open] = await Promise.all([Obligations.all(directory.store), Payments.open(directory.store)])
     engine.do((tx) => {
       obligations.resume(tx, owed)
-      payments.resume(tx, idle)
+      payments.resume(tx, open)
     })
     if (config.listen !== null) {
       const listening = await peers.listen(config.listen.host, config.listen.port)
@@ -122,7 +123,7 @@ export class Node {
     const until = timers.now() + ms
     const ended = () => this.load().locks + this.load().ledgerWaiting === 0
     while (!ended() && timers.now() < until) await new Promise<void>((resolve) => void timers.after(DRAIN_MS, resolve))
-    return this.load()
+    return this.settled(() => this.load()) // what the last round says has left by then
   }
 
   get #closing(): boolean {

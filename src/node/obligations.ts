@@ -1,7 +1,9 @@
 /** Incoming locks (R3): decide once, then carry out what router/obligation says is owed, whatever happens between. */
+import { z } from 'zod'
 import { type Amount, amountFromBytes, amountToBytes, plus, ZERO } from '../base/amount.js'
 import { bytesToHex, u64, utf8 } from '../base/bytes.js'
 import { otherSide } from '../base/channel-state.js'
+import { encodeAs, zAmount, zPoint } from '../base/codec.js'
 import type { Point } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
 import type { Store } from '../base/ports/store.js'
@@ -9,6 +11,7 @@ import type { Lock } from '../channel/types.js'
 import { type FinalArrival, type ForwardArrival, openArrival } from '../router/arrival.js'
 import { reasonOfChannel } from '../router/failure.js'
 import { decideForward } from '../router/forward.js'
+import { holdEnds } from '../router/held-part.js'
 import {
   claimObligation,
   failObligation,
@@ -20,8 +23,10 @@ import {
 } from '../router/obligation.js'
 import { decodeObligation, encodeObligation, type LockRef, type Obligation } from '../router/obligation-record.js'
 import { decideReceive } from '../router/receive.js'
+import { parseRow } from '../store/rows.js'
 import { tableKey, tableRange } from '../store/tables.js'
 import type { Tx } from './engine.js'
+import { HeldParts } from './held-parts.js'
 import type { Invoices } from './invoices.js'
 import type { LiveChannel } from './live-channel.js'
 import { putOwner } from './offered.js'
@@ -31,11 +36,24 @@ import { channelsTo, pointUse, type RouterParts } from './router-parts.js'
 const keyOf = ({ channel, id }: LockRef): Uint8Array => tableKey('obligation', channel, id)
 const FEES = tableKey('node', utf8('fees'))
 
+interface Owed {
+  readonly records: readonly Obligation[]
+  /** Points of invoices with parts that are held (R1). */
+  readonly held: readonly Point[]
+}
+
 export class Obligations {
+  readonly #held: HeldParts
+
   constructor(
     private readonly parts: RouterParts,
     private readonly invoices: Invoices,
-  ) {}
+  ) {
+    this.#held = new HeldParts((tx, point, held) => {
+      const issued = invoices.byPoint(tx, point)
+      return issued === undefined ? 0 : holdEnds(held, issued.invoice, parts.bounds.near)
+    })
+  }
 
   /** Everything this hub ever earned by forwarding. */
   static feesEarned(tx: Pick<Tx, 'get'>): Amount {
@@ -69,29 +87,41 @@ export class Obligations {
 
   /** Something happened to the incoming lock itself. */
   incoming(tx: Tx, channel: LiveChannel, lock: Lock, event: 'incomingSettled' | 'incomingReturned'): undefined {
-    this.#step(tx, { channel: channel.id, id: lock.id }, { kind: event }, lock)
+    const ref = { channel: channel.id, id: lock.id }
+    if (!this.#held.drop(tx, ref)) this.#step(tx, ref, { kind: event }, lock)
   }
 
-  /** After a start: every obligation says again what it owes. */
-  resume(tx: Tx, records: readonly Obligation[]): void {
+  /** After a start: every obligation says again what it owes; parts are held on, or go back. */
+  resume(tx: Tx, { records, held }: Owed): void {
     for (const { incoming } of records) this.#step(tx, incoming, { kind: 'resume' })
+    this.#held.load(tx, held)
+    this.#giveBackOverdue(tx, this.parts.view().time)
   }
 
-  static async all(store: Store): Promise<Obligation[]> {
+  /** Ledger time is `now`: parts that were held for long enough go back. */
+  advanced(now: number): void {
+    if (this.#held.isDue(now)) this.parts.channels.engine.do((tx) => this.#giveBackOverdue(tx, now))
+  }
+
+  static async all(store: Store): Promise<Owed> {
     const records: Obligation[] = []
     for await (const { value } of store.range(tableRange('obligation'))) records.push(read(value))
-    return records
+    return { records, held: await HeldParts.points(store) }
   }
 
   #receive(tx: Tx, arrival: FinalArrival, replayed: boolean): undefined {
     const { parts, invoices } = this
-    const issued = arrival.point === null ? undefined : invoices.byPoint(tx, arrival.point)
+    const { point } = arrival
+    const issued = point === null ? undefined : invoices.byPoint(tx, point)
+    const now = parts.view().time
+    this.#giveBackOverdue(tx, now)
     const decision = decideReceive(arrival, {
-      now: parts.view().time,
+      now,
       ledgerFresh: parts.ledgerFresh() && !parts.draining(),
       replayed,
       expiryNear: parts.bounds.near,
       issued,
+      held: point === null ? [] : this.#held.of(tx, point),
       seed: parts.seed,
     })
     const ref = { channel: arrival.incoming.channel, id: arrival.incoming.id }
@@ -101,9 +131,23 @@ export class Obligations {
       parts.records.refused(tx, peer)
       return this.#fail(tx, ref, arrival.secret, decision.reason)
     }
-    invoices.markPaid(tx, decision.invoice)
-    putClaimed(tx, ref, decision.invoice.point)
-    this.#keep(tx, claimObligation(ref, decision.scalar))
+    if (decision.kind === 'hold') {
+      this.#held.add(tx, decision.invoice.point, decision.part)
+      return
+    }
+    // R1: that it is paid, and every claim, is one batch: from here on all parts are ours to claim, whatever happens.
+    const { invoice } = decision
+    this.#held.take(tx, invoice.point)
+    invoices.markPaid(tx, invoice, decision.parts.length)
+    for (const { lock, amount } of decision.parts) putClaimed(tx, lock, { point: invoice.point, amount })
+    for (const { lock, scalar } of decision.parts) this.#keep(tx, claimObligation(lock, scalar))
+  }
+
+  /** The other parts did not come in time: none is claimed, all go back. */
+  #giveBackOverdue(tx: Tx, now: number): void {
+    for (const point of this.#held.overdue(tx, now)) {
+      for (const { lock, secret } of this.#held.take(tx, point)) this.#fail(tx, lock, secret, 'parts_timeout')
+    }
   }
 
   #forward(tx: Tx, arrival: ForwardArrival, replayed: boolean): undefined {
@@ -184,12 +228,13 @@ export class Obligations {
   }
 
   #ended(tx: Tx, ended: Extract<ObligationStep['effects'][number], { kind: 'ended' }>, lock: Lock | undefined): void {
-    const point = takeClaimed(tx, ended.lock)
-    if (ended.outcome !== 'claimed') return
-    if (point !== undefined) {
-      this.invoices.received(tx, point, ended.lock.channel)
+    const claimed = takeClaimed(tx, ended.lock)
+    if (claimed !== undefined) {
+      const gained = ended.outcome === 'claimed' ? claimed.amount : ZERO
+      this.invoices.partOut(tx, claimed.point, ended.lock.channel, gained)
       return
     }
+    if (ended.outcome !== 'claimed') return
     if (lock === undefined) return
     const { fee } = ended
     tx.put({ key: FEES, value: amountToBytes(plus(Obligations.feesEarned(tx), fee)) })
@@ -198,14 +243,17 @@ export class Obligations {
   }
 }
 
-/** Which invoice an incoming lock pays, until it is out. */
+/** Which invoice an incoming lock pays, and how much of it, until it is out. */
+const zClaimed = z.strictObject({ point: zPoint, amount: zAmount })
+type Claimed = z.output<typeof zClaimed>
 const claimedKey = ({ channel, id }: LockRef): Uint8Array => tableKey('node', utf8('claimed'), channel, u64(id))
-const putClaimed = (tx: Tx, lock: LockRef, point: Point): void => tx.put({ key: claimedKey(lock), value: point })
+const putClaimed = (tx: Tx, lock: LockRef, claimed: Claimed): void =>
+  tx.put({ key: claimedKey(lock), value: encodeAs(zClaimed, claimed) })
 
-function takeClaimed(tx: Tx, lock: LockRef): Point | undefined {
-  const point = tx.get(claimedKey(lock))
-  if (point !== undefined) tx.delete(claimedKey(lock))
-  return point as Point | undefined
+function takeClaimed(tx: Tx, lock: LockRef): Claimed | undefined {
+  const row = tx.get(claimedKey(lock))
+  if (row !== undefined) tx.delete(claimedKey(lock))
+  return row === undefined ? undefined : parseRow(row, zClaimed)
 }
 
 function read(bytes: Uint8Array): Obligation {

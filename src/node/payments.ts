@@ -1,17 +1,21 @@
-/** The payer's side (R5): a payment is durable with its first effect, has one attempt at a time and exactly one end. */
-import type { Amount } from '../base/amount.js'
-import { bytesToHex, utf8 } from '../base/bytes.js'
-import { type ErrorCode, InvariantError } from '../base/errors.js'
+/** The payer's side (R5): a payment is durable with its first effect, goes in one part or several, and has exactly one end. */
+import { type Amount, plus, ZERO } from '../base/amount.js'
+import { bytesToHex, type Digest, utf8 } from '../base/bytes.js'
+import { sha256 } from '../base/digest.js'
+import { type ErrorCode, InvariantError, unreachable } from '../base/errors.js'
 import { idText } from '../base/ids.js'
+import { LIMITS } from '../base/limits.js'
 import type { Store } from '../base/ports/store.js'
 import { parseRequestKey } from '../base/request-key.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { findCircular, isCircular } from '../router/circular.js'
 import { type Invoice, invoiceDigest, payable } from '../router/invoice.js'
+import { Learnt } from '../router/learnt.js'
 import type { LockRef } from '../router/obligation-record.js'
 import { sessionKeyFrom } from '../router/onion/crypto.js'
 import {
   createPayment,
+  isDirect,
+  type Missing,
   mayAttempt,
   type PaymentEffect,
   type PaymentEvent,
@@ -20,52 +24,38 @@ import {
   samePayment,
   stepPayment,
 } from '../router/payment.js'
-import { decodePayment, encodePayment, type Payment } from '../router/payment-record.js'
-import type { Policy } from '../router/policy.js'
-import { formatReceipt } from '../router/receipt.js'
-import { findRoutes, type Route, routeOffer } from '../router/route.js'
+import { decodePayment, encodePayment, type Part, type Payment } from '../router/payment-record.js'
+import { type Route, routeOffer } from '../router/route.js'
+import { partMinOf, planParts } from '../router/split.js'
+import { type AttemptEnd, lessonsOf } from '../router/success.js'
 import { tableKey, tableRange } from '../store/tables.js'
-import { randomBelow } from '../wire/environment.js'
-import { capacityOf } from './capacity.js'
 import type { Engine, Tx } from './engine.js'
+import type { Invoices } from './invoices.js'
 import { enlist, pageOf } from './listing.js'
 import { putOwner } from './offered.js'
+import { pathsFor } from './payment-paths.js'
+import { type PaymentQuote, type PaymentView, viewOf } from './payment-view.js'
+import { addRefund } from './refunds.js'
 import type { RouterParts } from './router-parts.js'
 import { Waiters } from './waiters.js'
 
-export interface PaymentView {
-  readonly key: string
-  readonly status: 'pending' | 'succeeded' | 'failed'
-  /** invoiceDigest, hexadecimal. */
-  readonly invoice: string
-  readonly reference: string
-  readonly payee: string
-  readonly amount: Amount
-  readonly fee: Amount | null
-  readonly hops: number | null
-  readonly code: ErrorCode | null
-  readonly attempts: number
-  /** Receipt file, once succeeded. */
-  readonly receipt: string | null
-}
-
-/** Seconds added to every route: views of the ledger differ a little, and a random part hides how many hops are left. */
-const SLACK_S = 60
-const SLACK_RANDOM_S = 600
-
 const keyOf = (key: string): Uint8Array => tableKey('payment', utf8(key))
 /** invoice → key of the payment that pays it: two keys never pay one invoice. */
-const payingKey = (invoice: Invoice): Uint8Array => tableKey('node', utf8('paying'), invoiceDigest(invoice))
+const payingKey = (id: Digest): Uint8Array => tableKey('node', utf8('paying'), id)
+
+/** Refunds that are paid: hash of the payment's key → the key. */
+const byHash = (id: Uint8Array): Uint8Array => tableKey('node', utf8('refund'), id)
 
 export class Payments {
   readonly #waiting: Waiters
-  /** What failed attempts of a payment taught about hubs; lost in a restart, bounded by the attempts. */
-  readonly #learnt = new Map<string, { readonly avoid: Set<string>; readonly policies: Map<string, Policy> }>()
+  /** What failed parts of a payment taught about paths; lost in a restart, bounded by the attempts. */
+  readonly #known = new Map<string, Learnt>()
 
   constructor(
     private readonly parts: RouterParts,
     private readonly engine: Engine,
     private readonly store: Store,
+    private readonly invoices: Invoices,
     /** Longest time, seconds, for which a lock of ours may hold money. */
     private readonly expiryFar: number,
   ) {
@@ -114,62 +104,92 @@ export class Payments {
     return views
   }
 
-  /** What it would cost now. */
-  quote(
-    invoice: Invoice,
-    feeMax: Amount,
-  ): Result<{ readonly amount: Amount; readonly fee: Amount; readonly hops: number }> {
+  /** What it would cost now, and in how many parts it would go. */
+  quote(invoice: Invoice, feeMax: Amount): Result<PaymentQuote> {
     const allowed = this.#payable(invoice)
     if (!allowed.ok) return allowed
-    const routes = this.#routes({ invoice, feeMax, key: '' })
+    const all = { amount: invoice.amount, feeMax, partsMax: LIMITS.payment_parts }
+    const routes = this.#plan(invoice, all, new Learnt(this.parts.account))
     if (!routes.ok) return routes
-    const [route] = routes.value
-    if (route === undefined) return refuse('no_route')
-    return ok({ amount: invoice.amount, fee: route.fee, hops: route.hops.length })
+    const fee = routes.value.reduce((sum, route) => plus(sum, route.fee), ZERO)
+    const hops = Math.max(...routes.value.map((route) => route.hops.length))
+    return ok({ amount: invoice.amount, fee, hops, parts: routes.value.length })
   }
 
-  /** An attempt's lock did something. */
+  /** A part's lock did something. */
   event(tx: Tx, key: string, event: PaymentEvent): void {
-    const bytes = tx.get(keyOf(key))
-    if (bytes !== undefined) this.#keep(tx, stepPayment(read(bytes), event))
+    const payment = this.#read(tx, key)
+    if (payment !== undefined) this.#keep(tx, payment, stepPayment(payment, event))
   }
 
-  /** After a start, and when a channel comes up: payments without an attempt try again. */
+  /** After a start, and when a part is out: what is missing is tried again. */
   resume(tx: Tx, keys: readonly string[]): void {
-    for (const key of keys) {
-      const bytes = tx.get(keyOf(key))
-      if (bytes === undefined) continue
-      const payment = read(bytes)
-      if (payment.phase === 'idle') this.#attempt(tx, payment)
-    }
+    for (const key of keys) this.#attempt(tx, key)
   }
 
-  static async idle(store: Store): Promise<string[]> {
+  /** Keys of payments that have not ended. */
+  static async open(store: Store): Promise<string[]> {
     const keys: string[] = []
     for await (const { value } of store.range(tableRange('payment'))) {
       const payment = read(value)
-      if (payment.phase === 'idle') keys.push(payment.key)
+      if (payment.phase === 'open') keys.push(payment.key)
     }
     return keys
   }
 
-  #start(tx: Tx, request: PaymentRequest, toSelf: boolean): Result<Payment> {
-    const bytes = tx.get(keyOf(request.key))
-    if (bytes !== undefined) return samePayment(read(bytes), request)
-    const allowed = this.#payable(request.invoice, toSelf)
+  /** R6: a payment of ours that succeeded. @param id invoiceDigest */
+  paidFor(tx: Pick<Tx, 'get'>, id: Digest): { readonly key: string; readonly invoice: Invoice } | undefined {
+    const key = tx.get(payingKey(id))
+    const payment = key === undefined ? undefined : this.#read(tx, new TextDecoder().decode(key))
+    return payment?.phase === 'succeeded' ? payment : undefined
+  }
+
+  #read(tx: Pick<Tx, 'get'>, key: string): Payment | undefined {
+    const bytes = tx.get(keyOf(key))
+    return bytes === undefined ? undefined : read(bytes)
+  }
+
+  #start(tx: Tx, request: PaymentRequest, toSelf: boolean): Result<undefined> {
+    const { key, invoice } = request
+    const known = this.#read(tx, key)
+    if (known !== undefined) {
+      const same = samePayment(known, request)
+      return same.ok ? ok(undefined) : same
+    }
+    const allowed = this.#payable(invoice, toSelf)
     if (!allowed.ok) return allowed
-    const paying = tx.get(payingKey(request.invoice))
+    const id = invoiceDigest(invoice)
+    const paying = tx.get(payingKey(id))
     if (paying !== undefined) {
-      const other = tx.get(keyOf(new TextDecoder().decode(paying)))
-      if (other !== undefined && read(other).phase !== 'failed') return refuse('invoice_paid')
+      const other = this.#read(tx, new TextDecoder().decode(paying))
+      if (other !== undefined && other.phase !== 'failed') return refuse('invoice_paid')
     }
     const payment = createPayment(request)
     if (!payment.ok) return payment
-    tx.put({ key: payingKey(request.invoice), value: utf8(request.key) })
-    enlist(tx, 'payments', utf8(request.key))
+    const refund = this.#refund(tx, request)
+    if (!refund.ok) return refund
+    tx.put({ key: payingKey(id), value: utf8(key) })
+    enlist(tx, 'payments', utf8(key))
     this.#put(tx, payment.value)
-    this.#attempt(tx, payment.value)
-    return payment
+    this.#attempt(tx, key)
+    return ok(undefined)
+  }
+
+  /** R6: only what was paid for an invoice of ours is given back, and no more than that in sum. */
+  #refund(tx: Tx, { key, invoice }: PaymentRequest): Result<undefined> {
+    const { refundOf, reference, amount } = invoice
+    if (refundOf === null) return ok(undefined)
+    const issued = this.invoices.byId(refundOf, tx)
+    if (issued?.paid !== true || issued.invoice.reference !== reference) return refuse('refund_unknown')
+    const counts = (id: Uint8Array): boolean => {
+      const other = tx.get(byHash(id))
+      return other !== undefined && this.#read(tx, new TextDecoder().decode(other))?.phase !== 'failed'
+    }
+    const id = sha256(utf8(key))
+    const refunds = { list: 'refunds-paid', of: refundOf, most: issued.received } as const
+    const added = addRefund(tx, refunds, { id, amount }, counts)
+    if (added.ok) tx.put({ key: byHash(id), value: utf8(key) })
+    return added
   }
 
   #payable(invoice: Invoice, toSelf = false): Result<Invoice> {
@@ -178,73 +198,88 @@ export class Payments {
     return payable(invoice, { ledger: chain.ledger, amountBits, now: view().time, payer: toSelf ? null : account })
   }
 
-  #routes({ invoice, feeMax, key }: PaymentRequest): Result<readonly Route[]> {
-    const { chain, channels, view, entropy, account, graph, success } = this.parts
-    const learnt = this.#learnt.get(key)
-    const query = { invoice, amount: invoice.amount, feeMax }
-    const find = isCircular(invoice, account) ? findCircular : findRoutes
-    return find(query, {
-      self: account,
-      now: view().time,
-      amountBits: chain.genesis.amountBits,
-      graph,
-      success,
-      expirySlack: SLACK_S + randomBelow(entropy, SLACK_RANDOM_S),
-      expiryFar: this.expiryFar,
-      channels: channels.all().map((channel) => {
-        const { ready, canSend, slotsFree } = capacityOf(channel)
-        return { channel: channel.id, peer: channel.peer, ready, canSend, slotsFree }
-      }),
-      policyOf: (hub) => learnt?.policies.get(hub),
-      avoid: { hub: (hub) => learnt?.avoid.has(hub) ?? false, edge: () => false },
-    })
+  #plan(
+    invoice: Invoice,
+    missing: Missing,
+    learnt: Learnt,
+    parts: readonly Part[] = [],
+    refused?: ReadonlySet<string>,
+  ): Result<readonly Route[]> {
+    const query = { ...missing, partMin: partMinOf(invoice.amount) }
+    return planParts(query, pathsFor(this.parts, this.expiryFar, { invoice, learnt, parts, refused }))
   }
 
-  /** Takes the first route whose channel takes the lock; gives up where none does. */
-  #attempt(tx: Tx, payment: Payment): undefined {
+  /** Starts parts for all that is missing; gives up where there is no way for it. */
+  #attempt(tx: Tx, key: string): undefined {
     if (this.parts.draining()) return // stays as it is: the next start takes it up
-    const allowed = mayAttempt(payment)
-    if (!allowed.ok) return this.#keep(tx, stepPayment(payment, { kind: 'give_up', code: allowed.error.code }))
-    if (!this.parts.ledgerFresh()) return this.#giveUp(tx, payment, 'temporary_failure')
-    const routes = this.#routes(payment)
-    if (!routes.ok) return this.#giveUp(tx, payment, routes.error.code)
-    let refusal: ErrorCode = 'no_route'
-    for (const route of routes.value) {
-      const tried = this.#propose(tx, payment, route)
-      if (tried === undefined) return undefined
-      refusal = tried
+    /** Own channels that did not take a part, and why the last of them did not. */
+    const refused = new Set<string>()
+    let refusal: ErrorCode | undefined
+    for (;;) {
+      const payment = this.#read(tx, key)
+      if (payment?.phase !== 'open') return
+      const missing = mayAttempt(payment)
+      if (!missing.ok && missing.error.code === 'payment_pending') return
+      if (!missing.ok) return this.#giveUp(tx, payment, missing.error.code)
+      if (!this.parts.ledgerFresh()) return this.#giveUp(tx, payment, 'temporary_failure')
+      const { invoice, parts } = payment
+      const routes = this.#plan(invoice, missing.value, this.#learnt(key), parts, refused)
+      if (!routes.ok) return this.#giveUp(tx, payment, refusal ?? routes.error.code)
+      const told = this.#proposeAll(tx, key, routes.value)
+      if (told === undefined) return
+      refusal = told.code
+      refused.add(told.channel)
     }
-    return this.#giveUp(tx, payment, refusal)
+  }
+
+  /** @returns which own channel did not take its part, and why; the routes after it are left for another plan. */
+  #proposeAll(
+    tx: Tx,
+    key: string,
+    routes: readonly Route[],
+  ): { readonly channel: string; readonly code: ErrorCode } | undefined {
+    for (const route of routes) {
+      const payment = this.#read(tx, key) // the part before may have come back already
+      if (payment?.phase !== 'open' || payment.ending !== null) return undefined
+      const code = this.#propose(tx, payment, route)
+      if (code !== undefined) return { channel: idText(route.channel), code }
+    }
+    return undefined
   }
 
   /** @returns why the channel did not take it. */
   #propose(tx: Tx, payment: Payment, route: Route): ErrorCode | undefined {
-    const channel = this.parts.channels.get(route.channel)
+    const { channels, entropy, account } = this.parts
+    const channel = channels.get(route.channel)
     if (channel === undefined) return 'no_route'
-    const sessionKey = sessionKeyFrom(this.parts.entropy(32))
+    if (!isDirect(route, account)) return 'circular_route'
+    const sessionKey = sessionKeyFrom(entropy(32)) // R1: fresh for every part
     const offer = routeOffer(route, payment.invoice, sessionKey)
     if (!offer.ok) return offer.error.code
     const { amount, point, expiry, onion } = offer.value
     let refusal: ErrorCode | undefined
-    this.parts.channels.offer(tx, channel, { kind: 'lock', amount, point, expiry, payload: onion }, (offered) => {
+    channels.offer(tx, channel, { kind: 'lock', amount, point, expiry, payload: onion }, (offered) => {
       if (!offered.ok) {
         refusal = offered.error.code
         return
       }
       const lock: LockRef = { channel: route.channel, id: offered.value }
       putOwner(tx, lock, { kind: 'payment', key: payment.key })
-      this.#keep(tx, stepPayment(payment, { kind: 'attempted', route, sessionKey, lock }))
+      this.#keep(tx, payment, stepPayment(payment, { kind: 'attempted', route, sessionKey, lock }))
     })
     return refusal
   }
 
   #giveUp(tx: Tx, payment: Payment, code: ErrorCode): undefined {
-    this.#keep(tx, stepPayment(payment, { kind: 'give_up', code }))
+    this.#keep(tx, payment, stepPayment(payment, { kind: 'give_up', code }))
   }
 
-  #keep(tx: Tx, { payment, effects }: PaymentStep): undefined {
-    this.#put(tx, payment)
+  #keep(tx: Tx, before: Payment, { payment, effects }: PaymentStep): undefined {
+    if (payment !== before) this.#put(tx, payment)
     for (const effect of effects) this.#effect(tx, payment, effect)
+    // Whoever claims one part had all of them.
+    const won = before.phase === 'open' && payment.phase === 'succeeded'
+    if (won) this.#taught(tx, before.parts, { kind: 'claimed' })
   }
 
   #put(tx: Tx, payment: Payment): void {
@@ -253,34 +288,55 @@ export class Payments {
 
   #effect(tx: Tx, payment: Payment, effect: PaymentEffect): void {
     const { key, invoice } = payment
-    const digest = bytesToHex(invoiceDigest(invoice))
-    const { time } = this.parts.view()
+    const { reference } = invoice
+    const { events, view } = this.parts
+    const at = { time: view().time, key, invoice: bytesToHex(invoiceDigest(invoice)) }
     switch (effect.kind) {
-      case 'attempt_failed':
-        this.#learn(key, effect)
+      case 'part_failed':
+        this.#learnt(key).learn(effect, payment.phase === 'open' ? payment.parts : [])
+        this.#taught(tx, [effect.part], { kind: 'failed', code: effect.code, hop: effect.hop })
         // Its own turn: the lock that failed is still being taken out of its channel.
         tx.after(() => this.engine.do((later) => this.resume(later, [key])))
         return
+      case 'came_back': {
+        const { amount, fee } = effect
+        events.append(tx, { type: 'payment.returned', ...at, reference, amount, fee })
+        return
+      }
       case 'succeeded': {
-        const { reference, amount } = invoice
-        const { fee } = effect
-        this.parts.events.append(tx, { type: 'payment.succeeded', time, key, invoice: digest, reference, amount, fee })
+        const { amount, fee, parts } = effect
+        events.append(tx, { type: 'payment.succeeded', ...at, reference, amount, fee, parts })
+        this.#refunded(tx, invoice)
         break
       }
       case 'failed':
-        this.parts.events.append(tx, { type: 'payment.failed', time, key, invoice: digest, code: effect.code })
+        events.append(tx, { type: 'payment.failed', ...at, code: effect.code })
         break
+      default:
+        unreachable(effect)
     }
-    this.#learnt.delete(key)
+    this.#known.delete(key)
     tx.after(() => this.#waiting.wake(key))
   }
 
-  #learn(key: string, { hop, policy }: Extract<PaymentEffect, { kind: 'attempt_failed' }>): void {
-    const learnt = this.#learnt.get(key) ?? { avoid: new Set<string>(), policies: new Map<string, Policy>() }
-    this.#learnt.set(key, learnt)
-    if (hop === null) return
-    if (policy !== null && !learnt.policies.has(idText(hop))) learnt.policies.set(idText(hop), policy)
-    else learnt.avoid.add(idText(hop))
+  /** R6: the books link what was given back to what it was paid for. */
+  #refunded(tx: Tx, { refundOf, reference, amount, ...rest }: Invoice): void {
+    if (refundOf === null) return
+    const refund = bytesToHex(invoiceDigest({ refundOf, reference, amount, ...rest }))
+    const { time } = this.parts.view()
+    const invoice = bytesToHex(refundOf)
+    this.parts.events.append(tx, { type: 'invoice.refunded', time, invoice, refund, reference, amount })
+  }
+
+  /** R4: what every later payment may profit by. */
+  #taught(tx: Tx, parts: readonly Part[], end: AttemptEnd): void {
+    for (const { accounts, amount } of parts) this.parts.learn(tx, lessonsOf(accounts, amount, end))
+  }
+
+  #learnt(key: string): Learnt {
+    const learnt = this.#known.get(key) ?? new Learnt(this.parts.account)
+    this.#known.set(key, learnt)
+    return learnt
   }
 }
 
@@ -288,21 +344,4 @@ function read(bytes: Uint8Array): Payment {
   const payment = decodePayment(bytes)
   if (!payment.ok) throw new InvariantError('S1', 'a stored payment cannot be read')
   return payment.value
-}
-
-function viewOf(payment: Payment): PaymentView {
-  const { key, invoice, attempts, phase } = payment
-  return {
-    key,
-    status: phase === 'succeeded' || phase === 'failed' ? phase : 'pending',
-    invoice: bytesToHex(invoiceDigest(invoice)),
-    reference: invoice.reference,
-    payee: idText(invoice.payee),
-    amount: invoice.amount,
-    fee: phase === 'succeeded' ? payment.fee : null,
-    hops: phase === 'succeeded' ? payment.hops : null,
-    code: phase === 'failed' ? payment.failure.code : null,
-    attempts,
-    receipt: phase === 'succeeded' ? formatReceipt(invoice, payment.proof) : null,
-  }
 }

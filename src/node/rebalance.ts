@@ -8,7 +8,7 @@ import { circularHints } from '../router/circular.js'
 import type { RouteHint } from '../router/invoice.js'
 import type { NodeParts } from './assemble.js'
 import type { IssuedRow } from './invoices.js'
-import type { PaymentView } from './payments.js'
+import type { PaymentView } from './payment-view.js'
 
 export interface RebalanceWish {
   /** Own channels, with two peers that reach each other. */

@@ -46,6 +46,9 @@ export const TOLD = {
   invoice_paid: 'payment_details_wrong',
   secret_wrong: 'payment_details_wrong',
   amount_wrong: 'payment_details_wrong',
+  parts_too_many: 'payment_details_wrong',
+  // only a payer with the payment secret has a part held
+  parts_timeout: 'parts_timeout',
 } as const satisfies Record<string, ErrorCode>
 
 export type LocalReason = keyof typeof TOLD

@@ -46,6 +46,8 @@ const fields = {
   secret: zBytes(32),
   /** The payer's claim number. */
   reference: zReference,
+  /** R6: invoiceDigest of the payment that this one gives back, in whole or part; its reference is this one's too. */
+  refundOf: zDigest.nullable(),
   /** Ledger times, seconds. */
   created: zCount,
   expires: zCount,
@@ -70,7 +72,9 @@ export const invoiceScalar = (seed: Uint8Array, ledger: LedgerId, secret: Uint8A
   prfScalar(seed, 'invoice-scalar', ledger, secret)
 
 /** What the payee chooses. `secret` is 32 fresh random bytes: it makes point and invoice unique. */
-export type InvoiceRequest = Omit<InvoiceTerms, 'version' | 'point' | 'payee'>
+export type InvoiceRequest = Omit<InvoiceTerms, 'version' | 'point' | 'payee' | 'refundOf'> & {
+  readonly refundOf?: Digest | null
+}
 
 /**
  * @param seed the node's seed, from which t is derived.
@@ -78,7 +82,8 @@ export type InvoiceRequest = Omit<InvoiceTerms, 'version' | 'point' | 'payee'>
  */
 export function createInvoice(request: InvoiceRequest, seed: Uint8Array, key: Scalar): Result<Invoice> {
   const point = curve.multiplyBase(invoiceScalar(seed, request.ledger, request.secret))
-  const terms: InvoiceTerms = { ...request, version: 1, payee: curve.multiplyBase(key), point }
+  const refundOf = request.refundOf ?? null
+  const terms: InvoiceTerms = { ...request, refundOf, version: 1, payee: curve.multiplyBase(key), point }
   const encoded = z.safeEncode(zTerms, terms)
   if (!encoded.success) return refuse('invoice_invalid', encoded.error.issues[0]?.path.map(String).join('.') ?? 'shape')
   const invoice = { ...terms, signature: curve.sign(invoiceDigest(terms), key) }

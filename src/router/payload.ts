@@ -25,7 +25,7 @@ export interface FinalPayload {
   readonly expiry: number
   /** The invoice's payment secret: only who has the invoice knows it. */
   readonly secret: Uint8Array
-  /** Sum of all parts; version 1 pays in one part. */
+  /** Sum of all parts (R1): the amount of the invoice. */
   readonly total: Amount
 }
 

@@ -1,4 +1,4 @@
-/** The durable record of a payment of ours. Sealed at rest (S3): a session key opens all of its attempt. */
+/** The durable record of a payment of ours. Sealed at rest (S3): a session key opens all of its part. */
 import { z } from 'zod'
 import { decodeAs, encodeAs, zAmount, zCount, zPoint, zScalar } from '../base/codec.js'
 import { type ErrorCode, isErrorCode } from '../base/errors.js'
@@ -7,39 +7,63 @@ import type { Result } from '../base/result.js'
 import { zInvoice } from './invoice.js'
 import { zLockRef } from './obligation-record.js'
 
-const zAttempt = z.strictObject({
-  /** Points, shared secrets and every y come from it. */
+/** One attempt: a lock that carries all of the payment or a part of it, until it is out. */
+const zPart = z.strictObject({
+  /** Points, shared secrets and every y come from it: fresh for every part, so that no two can be linked (R1). */
   sessionKey: zScalar,
   lock: zLockRef,
   /** The route, the payee last. */
   accounts: z.array(zPoint).min(1).max(LIMITS.route_hops),
+  /** What the payee gets by it. */
+  amount: zAmount,
   fee: zAmount,
 })
-export type Attempt = z.output<typeof zAttempt>
+export type Part = z.output<typeof zPart>
 
-const zAttemptFailure = z.strictObject({
+const zPartFailure = z.strictObject({
   code: z.custom<ErrorCode>((v) => typeof v === 'string' && isErrorCode(v)),
   /** Null where no hop named itself. */
   hop: zPoint.nullable(),
 })
-export type AttemptFailure = z.output<typeof zAttemptFailure>
+export type PartFailure = z.output<typeof zPartFailure>
+
+/** After the first claim: a part whose lock is not out yet. */
+const zUnsettled = z.strictObject({ lock: zLockRef, amount: zAmount, fee: zAmount })
 
 const shared = {
-  version: z.literal(1),
+  version: z.literal(2),
   /** Idempotency key (R5). */
   key: z.string().min(1).max(LIMITS.key_characters),
   invoice: zInvoice,
   feeMax: zAmount,
-  /** Started so far. */
+  /** Parts started so far. */
   attempts: zCount,
 }
 
 const zPayment = z.discriminatedUnion('phase', [
-  /** No attempt under way; `last` is how the one before ended. */
-  z.strictObject({ ...shared, phase: z.literal('idle'), last: zAttemptFailure.nullable() }),
-  z.strictObject({ ...shared, phase: z.literal('pending'), attempt: zAttempt }),
-  z.strictObject({ ...shared, phase: z.literal('succeeded'), proof: zScalar, fee: zAmount, hops: zCount }),
-  z.strictObject({ ...shared, phase: z.literal('failed'), failure: zAttemptFailure }),
+  z.strictObject({
+    ...shared,
+    phase: z.literal('open'),
+    /** Not out. Their amounts never exceed the invoice's. */
+    parts: z.array(zPart).max(LIMITS.payment_parts),
+    /** How the part before ended. */
+    last: zPartFailure.nullable(),
+    /** Set: no part is started any more, and the payment fails with this once all are out. */
+    ending: zPartFailure.nullable(),
+  }),
+  z.strictObject({
+    ...shared,
+    phase: z.literal('succeeded'),
+    proof: zScalar,
+    /** Parts under way at the first claim, and the longest of their routes. */
+    parts: zCount,
+    hops: zCount,
+    /** What left irrevocably so far: to the payee, and in fees. */
+    sent: zAmount,
+    fee: zAmount,
+    unsettled: z.array(zUnsettled).max(LIMITS.payment_parts),
+  }),
+  z.strictObject({ ...shared, phase: z.literal('failed'), failure: zPartFailure }),
 ])
 export type Payment = z.output<typeof zPayment>
 

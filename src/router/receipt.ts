@@ -1,4 +1,7 @@
-/** Proof of payment, checked offline: the payee's signed invoice, and the t of its T. */
+/**
+ * Proof of payment, checked offline: the payee's signed invoice, and the t of its T. In however many parts it was paid,
+ * t is the same: a payee that claims one of them has said that it is paid (R1).
+ */
 import { z } from 'zod'
 import type { Amount } from '../base/amount.js'
 import { bytesToHex, type Digest, equalBytes, hexToBytes } from '../base/bytes.js'
@@ -30,8 +33,11 @@ export interface VerifiedReceipt {
   /** Minor units. */
   readonly amount: Amount
   readonly reference: string
-  /** Ledger time at which the invoice was made, seconds. */
+  /** The invoice of the payment that this one gave back, in whole or part (R6). */
+  readonly refundOf: Digest | null
+  /** Ledger times, seconds: when the invoice was made, and until when its payee took the payment. */
   readonly created: number
+  readonly expires: number
 }
 
 /** Whom the reader expects: without it a receipt of anybody's own making verifies, for its maker's account. */
@@ -57,8 +63,8 @@ export function verifyReceipt(text: string, expected: ExpectedParties = {}): Res
   const invoice = read.value
   const scalar = parseScalar(hexToBytes(parsed.data.scalar))
   if (!scalar.ok || !opens(invoice.point, scalar.value)) return refuse('receipt_invalid', 'scalar')
-  const { ledger, payee, amount, reference, created } = invoice
+  const { ledger, payee, amount, reference, refundOf, created, expires } = invoice
   if (expected.ledger !== undefined && !equalBytes(expected.ledger, ledger)) return refuse('receipt_foreign', 'ledger')
   if (expected.payee !== undefined && !equalBytes(expected.payee, payee)) return refuse('receipt_foreign', 'payee')
-  return ok({ id: invoiceDigest(invoice), ledger, payee, amount, reference, created })
+  return ok({ id: invoiceDigest(invoice), ledger, payee, amount, reference, refundOf, created, expires })
 }

@@ -14,8 +14,8 @@ import { causeOf, GroupCommit } from './group-commit.js'
 import { logSuspicions } from './level-log.js'
 import { checkBatch, FIRST_USER_KEY, ownKey } from './own-rows.js'
 
-/** The layout that this program reads and writes; a higher one on disk is refused (`store_newer`). */
-export const SCHEMA_VERSION = 1
+/** The layout that this program reads and writes; any other on disk is refused (`store_newer`, `store_older`). */
+export const SCHEMA_VERSION = 2
 const SCHEMA_KEY = ownKey('schema')
 
 export interface LevelOptions {
@@ -58,7 +58,7 @@ export async function createLevelStore(dir: string, options: LevelOptions = {}):
   }
 }
 
-/** Refuses with `store_missing`, `store_locked` (C7), `store_corrupt`, `store_newer` or `store_failed`. */
+/** Refuses with `store_missing`, `store_locked` (C7), `store_corrupt`, `store_newer`, `store_older` or `store_failed`. */
 export async function openLevelStore(dir: string, options: LevelOptions = {}): Promise<Result<LevelStore>> {
   if (!existsSync(dir) || readdirSync(dir).length === 0) return refuse('store_missing', dir)
   const database: Database = new Level(dir, { ...OPTIONS, createIfMissing: false })
@@ -88,7 +88,8 @@ function readSchema(database: Database): Result<number> {
     const row = database.getSync(SCHEMA_KEY)
     const version = row === undefined ? undefined : readU64(row)
     if (version === undefined || version < 1) return refuse('store_corrupt', 'schema row')
-    return version <= SCHEMA_VERSION ? ok(version) : refuse('store_newer', `schema ${version}`)
+    if (version === SCHEMA_VERSION) return ok(version)
+    return refuse(version > SCHEMA_VERSION ? 'store_newer' : 'store_older', `schema ${version}`)
   } catch (error) {
     return refuse('store_corrupt', causeOf(error))
   }

@@ -44,6 +44,8 @@ export const TABLES = {
   tower: 19,
   /** channel, tower → the newest receipt of that tower (T2). */
   towerReceipt: 20,
+  /** point of an invoice of ours → parts of its payment that are held (R1). */
+  held: 21,
   /** ledger time, name → key of a row of the operator API that ends then. */
   requestEnd: 24,
   /** list, number → id of the entry. */

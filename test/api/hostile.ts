@@ -73,6 +73,7 @@ export async function slowReader({ node, api, token }: Hosted): Promise<void> {
         reference,
         amount: 1n as Amount,
         channel: 'bb',
+        parts: 1,
       })
     }
   })

@@ -141,6 +141,9 @@ t.test('C6: what a claim taught is told before the message that acknowledges it'
       world.deliver(payer)
     }
     t.ok(told)
+    const proposals = world.parties.map(({ sent }) => sent.filter(({ name }) => name === 'propose').length)
+    t.same(proposals, [1, 1], 'the lock by its payer, the claim by its payee: nobody repeats it')
+    t.equal(world.parties[payer].sent.concat(world.parties[payee].sent).filter(({ name }) => name === 'drop').length, 0)
   }
 })
 

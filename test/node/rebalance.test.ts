@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { ChannelId } from '../../src/base/ids.js'
 import { idText } from '../../src/base/ids.js'
-import type { PaymentView } from '../../src/node/payments.js'
+import type { PaymentView } from '../../src/node/payment-view.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { cents, until, Village, type Villager } from './village.js'
 

@@ -3,6 +3,7 @@ import t from 'tap'
 import { equalBytes } from '../../src/base/bytes.js'
 import { curve, type Scalar } from '../../src/base/curve/index.js'
 import { idText } from '../../src/base/ids.js'
+import { LIMITS } from '../../src/base/limits.js'
 import { decideForward } from '../../src/router/forward.js'
 import { invoiceDigest, invoiceScalar } from '../../src/router/invoice.js'
 import { claimObligation, failObligation, offerObligation, stepObligation } from '../../src/router/obligation.js'
@@ -106,10 +107,11 @@ function travel(route: Route, sessionKey: Scalar, receive: Partial<ReceiveContex
   const bobs = offerObligation(atBob.incoming, { channel: toCarol, id: 1 }, atBob.secret, forward.fee).obligation
   const atCarol = arrivalOf('final', lockFrom(bob, forward.offer, toCarol), carol)
   const context = { now: NOW + 30, ledgerFresh: true, replayed: false, expiryNear: 300, seed: carol.seed }
-  const decision = decideReceive(atCarol, { ...context, issued: { invoice, paid: false }, ...receive })
+  const decision = decideReceive(atCarol, { ...context, held: [], issued: { invoice, paid: false }, ...receive })
+  if (decision.kind === 'hold') throw new Error('held')
   const carols =
     decision.kind === 'claim'
-      ? claimObligation(atCarol.incoming, decision.scalar)
+      ? claimObligation(atCarol.incoming, decision.parts[0]!.scalar)
       : failObligation(atCarol, decision.reason)
   const [effect] = carols.effects
   if (effect?.kind === 'claim')
@@ -134,10 +136,14 @@ t.test('R1, R5: paid through the hub; the payer holds a receipt that verifies of
   if (claim?.kind !== 'claim') return t.fail('no claim came back')
   const paid = step(pending, { kind: 'claimed', lock: LOCK, scalar: claim.scalar })
   const proof = invoiceScalar(carol.seed, ledger, invoiceOf().secret)
-  t.same(paid.effects, [{ kind: 'succeeded', proof, fee: 18n, hops: 2 }])
+  t.same(paid.effects, [{ kind: 'succeeded', proof, amount: 124_122n, fee: 18n, parts: 1, hops: 2 }])
   t.match(paymentStatus(paid.payment), { status: 'succeeded' })
   t.same(step(paid.payment, { kind: 'claimed', lock: LOCK, scalar: claim.scalar }).effects, [], 'one end')
-  t.same(step(paid.payment, { kind: 'dead', lock: LOCK }).effects, [])
+  const settled = step(paid.payment, { kind: 'settled', lock: LOCK, scalar: claim.scalar })
+  t.same(settled.effects, [])
+  t.match(settled.payment, { sent: 124_122n, fee: 18n, unsettled: [] })
+  t.same(step(settled.payment, { kind: 'dead', lock: LOCK }).effects, [], 'it left')
+  t.match(step(paid.payment, { kind: 'dead', lock: LOCK }).effects, [{ kind: 'came_back', amount: 124_122n, fee: 18n }])
 
   const text = formatReceipt(invoiceOf(), proof)
   t.same(Object.keys(JSON.parse(text)), ['format', 'invoice', 'scalar'], 'stable names')
@@ -174,24 +180,25 @@ t.test('R1, R5: paid through the hub; the payer holds a receipt that verifies of
 
 t.test('R2, R5: a failed attempt tells code and hop to the payer; then another attempt, then an end', (t) => {
   const pending = step(fresh(), attempted(1)).payment
-  const release = travel(ROUTE, session(1), { issued: undefined })
-  if (release?.kind !== 'release') return t.fail('no release came back')
-  const failed = step(pending, { kind: 'returned', lock: LOCK, reason: release.reason })
-  t.same(failed.effects, [{ kind: 'attempt_failed', code: 'payment_details_wrong', hop: carol.account, policy: null }])
-  t.match(paymentStatus(failed.payment), { status: 'pending' }, 'not ended: the shell decides')
-  const low = travel({ ...ROUTE, hops: [{ ...ROUTE.hops[0]!, amount: cents(124_139) }, ROUTE.hops[1]!] }, session(2))
-  const again = step(failed.payment, attempted(2)).payment
+  const low = travel({ ...ROUTE, hops: [{ ...ROUTE.hops[0]!, amount: cents(124_139) }, ROUTE.hops[1]!] }, session(1))
   if (low?.kind !== 'release') return t.fail('no release came back')
-  const priced = step(again, { kind: 'returned', lock: LOCK, reason: low.reason })
+  const priced = step(pending, { kind: 'returned', lock: LOCK, reason: low.reason })
+  const failure = { kind: 'part_failed', code: 'fee_too_small', hop: bob.account, policy }
+  t.match(priced.effects, [failure], "with the hub's policy")
+  t.match(paymentStatus(priced.payment), { status: 'pending' }, 'not ended: the shell decides')
+  const given = step(priced.payment, { kind: 'give_up', code: 'no_route' })
+  t.same(given.effects, [{ kind: 'failed', code: 'fee_too_small', hop: bob.account }])
+  t.match(mayAttempt(given.payment), refusal('payment_ended'))
+  const release = travel(ROUTE, session(2), { issued: undefined })
+  if (release?.kind !== 'release') return t.fail('no release came back')
+  const again = step(priced.payment, attempted(2)).payment
+  const ended = step(again, { kind: 'returned', lock: LOCK, reason: release.reason })
   t.same(
-    priced.effects,
-    [{ kind: 'attempt_failed', code: 'fee_too_small', hop: bob.account, policy }],
-    "with the hub's policy",
+    ended.effects.at(-1),
+    { kind: 'failed', code: 'payment_details_wrong', hop: carol.account },
+    'the payee is final',
   )
-  const ended = step(priced.payment, { kind: 'give_up', code: 'no_route' })
-  t.same(ended.effects, [{ kind: 'failed', code: 'fee_too_small', hop: bob.account }])
   t.match(paymentStatus(ended.payment), { status: 'failed', attempts: 2 })
-  t.match(mayAttempt(ended.payment), refusal('payment_ended'))
   t.throws(() => step(ended.payment, attempted(3)), /^R5: /)
   const altered = release.reason.slice()
   altered[9]! ^= 1
@@ -203,14 +210,19 @@ t.test('R2, R5: a failed attempt tells code and hop to the payer; then another a
     [{ kind: 'void', lock: LOCK, code: 'proposal_void' }, 'next_hop_unavailable'],
     [{ kind: 'void', lock: LOCK, code: 'balance_too_low' }, 'no_capacity'],
   ]
-  for (const [event, code] of cases)
-    t.match(step(pending, event).effects, [{ kind: 'attempt_failed', code, hop: null }])
+  for (const [event, code] of cases) t.match(step(pending, event).effects, [{ kind: 'part_failed', code, hop: null }])
   t.end()
 })
 
 t.test('R5: pending is never failed; no second attempt while the first is not out; the key names one payment', (t) => {
   const pending = step(fresh(), attempted(1)).payment
-  t.same(step(pending, { kind: 'give_up', code: 'no_route' }), { payment: pending, effects: [] })
+  const given = step(pending, { kind: 'give_up', code: 'no_route' })
+  t.match(
+    given,
+    { payment: { phase: 'open', ending: { code: 'no_route' } }, effects: [] },
+    'it ends when its lock is out',
+  )
+  t.match(step(given.payment, { kind: 'dead', lock: LOCK }).effects[1], { kind: 'failed', code: 'no_route' })
   t.match(mayAttempt(pending), refusal('payment_pending'))
   t.throws(() => step(pending, attempted(2)), /^R5: /)
   const elsewhere: PaymentEvent = { kind: 'dead', lock: { channel: toBob, id: 4 } }
@@ -229,7 +241,8 @@ t.test('R5: pending is never failed; no second attempt while the first is not ou
   )
   t.match(createPayment({ ...same, key: '' }), refusal('too_long'))
   let payment = fresh()
-  for (let i = 0; i < 16; i++) payment = step(step(payment, attempted(i)).payment, { kind: 'dead', lock: LOCK }).payment
+  for (let i = 0; i < LIMITS.payment_attempts; i++)
+    payment = step(step(payment, attempted(i)).payment, { kind: 'dead', lock: LOCK }).payment
   t.match(mayAttempt(payment), refusal('lock_expired'), 'attempts are bounded')
   t.throws(() => step(fresh(), { ...attempted(1), route: { ...ROUTE, fee: cents(101) } } as PaymentEvent), /^R5: /)
   t.match(step(fresh(), { kind: 'give_up', code: 'no_capacity' }).effects, [
@@ -257,7 +270,9 @@ t.test('R5: exactly one end, whatever events come in whatever order, repeated an
       if (event.kind === 'attempted' && !mayAttempt(payment).ok) continue
       const next = step(payment, event)
       ends += next.effects.filter((effect) => effect.kind === 'succeeded' || effect.kind === 'failed').length
-      if (payment.phase === 'pending' && next.payment.phase === 'failed') return false
+      const out = event.kind === 'returned' || event.kind === 'dead' || event.kind === 'void'
+      const held = payment.phase === 'open' && payment.parts.length > 0
+      if (held && !out && next.payment.phase === 'failed') return false
       payment = next.payment
     }
     const { status } = paymentStatus(payment)
@@ -282,15 +297,25 @@ t.test('R1, R6: the payee claims only what it invoiced, once, in time; every rul
     expiryNear: 300,
     seed: carol.seed,
     issued: { invoice, paid: false },
+    held: [],
     ...change,
   })
   const good = decideReceive(direct(), context())
-  t.match(good, { kind: 'claim', amount: 124_122n })
+  t.match(good, { kind: 'claim', parts: [{ amount: 124_122n }] })
   if (good.kind === 'claim')
-    t.same(curve.multiplyBase(good.scalar), direct().incoming.point, 'the scalar opens the lock')
+    t.same(curve.multiplyBase(good.parts[0]!.scalar), direct().incoming.point, 'the scalar opens the lock')
   const arrival = direct()
   const lock = (change: object) => ({ ...arrival, incoming: { ...arrival.incoming, ...change } })
   const secret = { ...arrival, payload: { ...arrival.payload, secret: digest('guess') } }
+  const part = (id: number, amount: number) => ({
+    lock: { channel: toCarol, id },
+    secret: arrival.secret,
+    amount: cents(amount),
+    expiry: NOW + 1_260,
+    since: NOW,
+  })
+  const crowd = Array.from({ length: LIMITS.payment_parts }, (_, i) => part(100 + i, 1))
+  t.match(decideReceive(direct({ amount: cents(1) }), context()), { kind: 'hold', part: { amount: 1n, since: NOW } })
   const cases: [string, ReturnType<typeof decideReceive>][] = [
     ['ledger_stale', decideReceive(arrival, context({ ledgerFresh: false }))],
     ['ledger_stale', decideReceive(arrival, context({ ledgerFresh: false, issued: undefined }))],
@@ -301,7 +326,9 @@ t.test('R1, R6: the payee claims only what it invoiced, once, in time; every rul
     ['invoice_expired', decideReceive(arrival, context({ now: invoice.expires + 1 }))],
     ['amount_wrong', decideReceive(lock({ amount: cents(124_121) }), context())],
     ['amount_wrong', decideReceive(lock({ amount: cents(124_123) }), context())],
-    ['amount_wrong', decideReceive(direct({ amount: cents(1) }), context())],
+    ['amount_wrong', decideReceive(direct({ amount: cents(60_000) }), context({ held: [part(1, 64_123)] }))],
+    ['amount_wrong', decideReceive(direct({ amount: cents(0) }), context())],
+    ['parts_too_many', decideReceive(direct({ amount: cents(1) }), context({ held: crowd }))],
     ['amount_wrong', decideReceive(direct({ amount: cents(1) }, { ...invoice, amount: cents(1) }), context())],
     ['expiry_too_near', decideReceive(lock({ expiry: NOW + 1_259 }), context())],
     ['expiry_too_near', decideReceive(arrival, context({ now: NOW + 1_260 - 299 }))],

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { u64, utf8 } from '../../src/base/bytes.js'
 import type { ErrorCode, MeridianError } from '../../src/base/errors.js'
 import type { Batch, Range, Store } from '../../src/base/ports/store.js'
-import { createLevelStore, openLevelStore } from '../../src/store/level.js'
+import { createLevelStore, openLevelStore, SCHEMA_VERSION } from '../../src/store/level.js'
 import { memoryStore } from '../../src/store/memory.js'
 
 const put = (...rows: readonly (readonly [string, string])[]): Batch => ({
@@ -176,9 +176,10 @@ t.test('level store', async (t) => {
     await opened.value.close()
   })
 
-  await t.test('a newer schema is refused, a lost one is damage', async (t) => {
+  await t.test('another schema is refused, a lost one is damage', async (t) => {
     for (const [version, code] of [
-      [u64(2), 'store_newer'],
+      [u64(SCHEMA_VERSION + 1), 'store_newer'],
+      [u64(SCHEMA_VERSION - 1), 'store_older'],
       [u64(0), 'store_corrupt'],
       [utf8('?'), 'store_corrupt'],
     ] as const) {

@@ -67,8 +67,13 @@ function addInvoiceRoutes(routes: Routes): void {
     if (issued === undefined) throw new MeridianError('not_found', 'invoice')
     return view(issued)
   })
-  routes.write(api.createInvoice, async ({ amount_minor, reference, expires_in_s }, { operation }) => {
-    const wish = { amount: amount_minor, reference, expiresIn: expires_in_s }
+  routes.write(api.createInvoice, async ({ amount_minor, reference, expires_in_s, refund_of }, { operation }) => {
+    const wish = {
+      amount: amount_minor,
+      expiresIn: expires_in_s,
+      ...(reference === undefined ? {} : { reference }),
+      ...(refund_of === undefined ? {} : { refundOf: refund_of }),
+    }
     return { status: 201, value: view(need(await node.issueInvoice(operation, wish))) }
   })
 }

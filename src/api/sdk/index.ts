@@ -59,16 +59,19 @@ export class Meridian {
   readonly account = async (): Promise<Account> => toSdk(await this.transport.get('/v1/account', answers.zAccountJson))
 
   readonly invoices = {
+    /** @param wish `refundOf`: id of the invoice of a payment of ours that is to be given back; its reference is taken over. */
     create: async (
-      wish: { readonly amount: bigint; readonly reference: string; readonly expiresInSeconds?: number },
+      wish: {
+        readonly amount: bigint
+        readonly reference?: string
+        readonly expiresInSeconds?: number
+        readonly refundOf?: string
+      },
       { idempotencyKey }: WriteOptions,
     ): Promise<Invoice | Pending> => {
-      const { amount, reference, expiresInSeconds } = wish
-      const body = {
-        amount_minor: amount.toString(),
-        reference,
-        ...(expiresInSeconds === undefined ? {} : { expires_in_s: expiresInSeconds }),
-      }
+      const { amount, reference, expiresInSeconds: expires_in_s, refundOf: refund_of } = wish
+      // what is absent does not stand in the JSON
+      const body = { amount_minor: amount.toString(), reference, expires_in_s, refund_of }
       const sent = await this.transport.post('/v1/invoices', idempotencyKey, body, answers.zInvoiceJson)
       return sent.kind === 'answered' ? invoiceOf(toSdk(sent.value)) : pending(idempotencyKey, sent)
     },

@@ -30,6 +30,7 @@ const OPENING: Partial<Readonly<Record<ErrorCode, (dir: string) => string>>> = {
   passphrase_missing: () => 'give the right passphrase: --passphrase-file FILE',
   store_locked: (dir) => `another process has it open without answering; find it: fuser ${dir}/store/LOCK`,
   store_newer: () => 'install the version of meridian that wrote it, or a newer one',
+  store_older: () => 'install the version of meridian that wrote it, and close its channels',
   store_failed: (dir) => `look at the disk: df -h ${dir}; dmesg`,
 }
 

@@ -1,34 +1,53 @@
 import type { Command } from 'commander'
+import type { ApiClient } from '../../api/client.js'
 import { type Amount, formatGrouped } from '../../base/amount.js'
 import { idText } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
 import { invoiceDigest, parseInvoice } from '../../router/invoice.js'
 import { amountOption } from '../amount-option.js'
+import { UsageError } from '../exit.js'
 import { ask, type NodeVerbOptions, nodeVerb, type WriteVerbOptions, write, writeVerb } from '../node-verb.js'
-import { columns } from '../output.js'
+import { columns, timeText } from '../output.js'
 import { type CommonOptions, group, integer, outputOf } from '../verb.js'
 
 export const invoiceVerb = (): Command => group('invoice', 'ask to be paid', [createVerb, showVerb])
 
 interface CreateOptions extends WriteVerbOptions {
   readonly amount: Amount
-  readonly reference: string
+  readonly reference?: string
   readonly expires?: number
+  readonly refundOf?: string
 }
 
 const createVerb = (): Command =>
   writeVerb('create', 'make an invoice; its text goes to the payer alone, for it names the amount')
     .requiredOption('--amount <decimal>', 'exactly two decimals, such as 1241.22', amountOption)
-    .requiredOption('--reference <text>', "the payer's claim number")
+    .option('--reference <text>', "the payer's claim number; a refund has that of its payment")
+    .option(
+      '--refund-of <payment>',
+      'asks for money back: the invoice that was paid (mrd1… or its id), or the key of `pay`',
+    )
     .option('--expires <seconds>', 'ledger seconds from now (default: a day)', integer(1, 31_536_000))
     .action(create)
 
 async function create(options: CreateOptions): Promise<void> {
+  const { amount, reference, expires, refundOf } = options
+  if (reference === undefined && refundOf === undefined) throw new UsageError('--reference or --refund-of is needed')
   await write(options, async ({ api, out }, key) => {
-    const made = await api.createInvoice(key, options.amount, options.reference, options.expires)
+    const original = refundOf === undefined ? undefined : await paidInvoice(api, refundOf)
+    const made = await api.createInvoice(key, amount, reference, expires, original)
     out.print(made.invoice, { ...made, key })
   })
 }
+
+/** Id of the invoice that is meant by its text, its id or the key of its payment. */
+async function paidInvoice(api: ApiClient, text: string): Promise<string> {
+  if (isId(text)) return text
+  const invoice = parseInvoice(text)
+  return invoice.ok ? idText(invoiceDigest(invoice.value)) : (await api.payment(text)).invoice
+}
+
+const isId = (text: string): boolean => /^[0-9a-f]{64}$/.test(text)
 
 const showVerb = (): Command =>
   nodeVerb('show', 'read and check an invoice; by its id also whether it is paid, as the running node has it')
@@ -36,7 +55,7 @@ const showVerb = (): Command =>
     .action(show)
 
 async function show(text: string, options: NodeVerbOptions): Promise<void> {
-  if (!/^[0-9a-f]{64}$/.test(text)) return shown(text, options)
+  if (!isId(text)) return shown(text, options)
   const { api } = await ask(options)
   const issued = await api.invoice(text)
   shown(issued.invoice, options, issued.paid)
@@ -44,12 +63,13 @@ async function show(text: string, options: NodeVerbOptions): Promise<void> {
 
 function shown(text: string, options: CommonOptions, paid?: boolean): void {
   const invoice = need(parseInvoice(text))
-  const { amount, reference, payee, ledger, created, expires, hints } = invoice
+  const { amount, reference, refundOf, payee, ledger, created, expires, hints } = invoice
   const hubs = hints.map(({ hub, url }) => ({ hub: idText(hub), url }))
   outputOf(options).print(
     columns([
       ['amount', formatGrouped(amount)],
       ['reference', reference],
+      ...(refundOf === null ? [] : [['refund of', idText(refundOf)]]),
       ...(paid === undefined ? [] : [['paid', paid ? 'yes' : 'no']]),
       ['payee', idText(payee)],
       ['ledger', idText(ledger)],
@@ -61,6 +81,7 @@ function shown(text: string, options: CommonOptions, paid?: boolean): void {
       id: idText(invoiceDigest(invoice)),
       amount_minor: amount,
       reference,
+      refund_of: refundOf === null ? null : idText(refundOf),
       ...(paid === undefined ? {} : { paid }),
       payee: idText(payee),
       ledger: idText(ledger),
@@ -69,10 +90,4 @@ function shown(text: string, options: CommonOptions, paid?: boolean): void {
       hubs,
     },
   )
-}
-
-/** Ledger seconds are UTC where the ledger's clock is the system's. */
-function timeText(seconds: number): string {
-  const date = new Date(seconds * 1_000)
-  return Number.isNaN(date.getTime()) ? `${seconds}` : `${seconds} (${date.toISOString()})`
 }

@@ -73,13 +73,12 @@ function defaultFee(amount: Amount): Amount {
 
 async function quote(text: string, feeMax: Amount, options: PayOptions): Promise<void> {
   const { api, out } = await ask(options)
-  const { amount_minor, fee_minor, hops } = await api.quote(text, feeMax)
-  out.print(`${formatGrouped(amount_minor)} fee ${formatGrouped(fee_minor)} hops ${hops}`, {
-    amount_minor,
-    fee_minor,
-    hops,
-  })
+  const quoted = await api.quote(text, feeMax)
+  const { amount_minor, fee_minor, hops, parts } = quoted
+  out.print(`${formatGrouped(amount_minor)} fee ${formatGrouped(fee_minor)} hops ${hops}${inParts(parts)}`, quoted)
 }
+
+const inParts = (parts: number): string => (parts > 1 ? ` parts ${parts}` : '')
 
 /** Before anything is paid. @throws UsageError */
 async function checkReceiptPath(dir: string, file: string): Promise<void> {
@@ -90,7 +89,7 @@ async function checkReceiptPath(dir: string, file: string): Promise<void> {
 }
 
 async function succeeded(payment: PaymentAnswer, file: string, took: string, out: Output): Promise<void> {
-  const { amount_minor: amount, fee_minor: fee, hops, receipt, key } = payment
+  const { amount_minor: amount, fee_minor: fee, hops, parts, receipt, key } = payment
   try {
     await writeFileAtomic(file, utf8(receipt ?? ''))
   } catch (error) {
@@ -98,6 +97,6 @@ async function succeeded(payment: PaymentAnswer, file: string, took: string, out
     const why = `it is paid, but ${file} could not be written (${error.code})`
     throw new VerbExit(EXIT.pending, `${why}: the same command with --key ${key} and another --receipt writes it`)
   }
-  const cost = `fee ${formatGrouped(fee ?? (0n as Amount))} hops ${hops}`
+  const cost = `fee ${formatGrouped(fee ?? (0n as Amount))} hops ${hops}${inParts(parts)}`
   out.print(`succeeded ${formatGrouped(amount)} ${cost} ${took} receipt ${file}`, { ...payment, receipt: file })
 }

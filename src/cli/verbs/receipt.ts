@@ -4,7 +4,7 @@ import { type AccountId, idText, type LedgerId, parseAccountId, parseChannelId }
 import { verifyReceipt } from '../../router/receipt.js'
 import { readInput } from '../directory.js'
 import { EXIT, UsageError, VerbExit } from '../exit.js'
-import { columns } from '../output.js'
+import { columns, timeText } from '../output.js'
 import { type CommonOptions, group, outputOf, verb } from '../verb.js'
 
 export const receiptVerb = (): Command => group('receipt', 'proof of payment', [verifyVerb])
@@ -31,12 +31,14 @@ async function verify(file: string, options: VerifyOptions): Promise<void> {
     const { code, detail } = verified.error
     throw new VerbExit(EXIT.checkFailed, `not proven: ${code}${detail === undefined ? '' : ` (${detail})`}`)
   }
-  const { id, amount, reference, payee, ledger, created } = verified.value
+  const { id, amount, reference, refundOf, payee, ledger, created } = verified.value
   const out = outputOf(options)
   out.print(
     columns([
       ['PAID', formatGrouped(amount)],
       ['reference', reference],
+      ...(refundOf === null ? [] : [['refund of', idText(refundOf)]]),
+      ['invoiced', timeText(created)],
       ['payee', idText(payee)],
       ['ledger', idText(ledger)],
     ]),
@@ -45,6 +47,7 @@ async function verify(file: string, options: VerifyOptions): Promise<void> {
       id: idText(id),
       amount_minor: amount,
       reference,
+      refund_of: refundOf === null ? null : idText(refundOf),
       payee: idText(payee),
       ledger: idText(ledger),
       created,

@@ -148,6 +148,7 @@ export class PaymentBook {
       if (event.type === 'invoice.paid' || event.type === 'pay.received') total += event.amount
       if (event.type === 'pay.sent') total -= event.amount
       if (event.type === 'payment.succeeded') total -= event.amount + event.fee
+      if (event.type === 'payment.returned') total += event.amount + event.fee
       if (event.type === 'forward.claimed') total += event.fee
     }
     return total
