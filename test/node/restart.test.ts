@@ -58,7 +58,7 @@ t.test('R3: what is owed on an incoming lock is said again at a start, whatever 
   flight.puppet.stranger.close()
   await village.stop(hub)
   const diary = await village.diary('hub')
-  const owed = await Obligations.all(diary.store)
+  const { records: owed } = await Obligations.all(diary.store)
   t.match(owed, [{ phase: 'offered' }])
   const { incoming } = owed[0]!
   const { obligation } = unreadableObligation(incoming)
@@ -82,7 +82,7 @@ t.test('R3: upstream is kept as long as the lock downstream lives: its peer gone
   }
   await advance(flight.expiry - ledger.head.time) // L8: in this second it can still be won
   t.match(hub.node.channel(payerChannel), { locks: 1, version: payer.node.channel(payerChannel)?.version })
-  const owed = await Obligations.all(hub.directory.store)
+  const { records: owed } = await Obligations.all(hub.directory.store)
   t.same(
     owed.map(({ phase }) => phase),
     ['offered'],
