@@ -82,6 +82,8 @@ function channelLine(event: KnownEvent): Line[] {
   switch (event.type) {
     case 'invoice.paid':
       return line(event.amount_minor, event.reference, event.channel)
+    case 'payment.returned': // a part of a payment, its fee with it
+      return line(event.amount_minor + event.fee_minor, event.reference)
     case 'payment.succeeded': {
       const paid = line(-event.amount_minor, event.reference)
       const fee = { ...paid[0]!, kind: 'payment.fee', channels: -event.fee_minor }

@@ -25,6 +25,7 @@ const events: KnownEvent[] = [
     reference: '=1+1',
     amount_minor: cents(100n),
     fee_minor: cents(7n),
+    parts: 1,
   },
   {
     cursor: 3,
@@ -34,6 +35,7 @@ const events: KnownEvent[] = [
     reference: 'claim "7", ward 2',
     amount_minor: cents(50n),
     channel: 'b',
+    parts: 1,
     receipt: '',
   },
   { cursor: 4, type: 'forward.claimed', time: 5, channel: 'b', fee_minor: cents(3n) },
