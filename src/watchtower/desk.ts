@@ -155,7 +155,8 @@ export class Desk {
     if (books.watchedFor(channel, client) === undefined) {
       return refused('revealJob', 'tower_not_watched', channel, job)
     }
-    const terms = { ledger: chain.ledger, tower: this.#account, client, now: view().time }
+    const about = { now: view().time, aboutChannel: jobs.about(client, channel) }
+    const terms = { ledger: chain.ledger, tower: this.#account, client, ...about }
     const row = takeJob(body, terms, books.usage(client), config)
     if (!row.ok) return refused('revealJob', row.error.code, channel, job)
     const durable = books.keepJob(row.value)

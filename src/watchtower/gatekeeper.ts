@@ -161,6 +161,8 @@ interface JobTerms {
   readonly client: AccountId
   /** Ledger time of the tower's view. */
   readonly now: number
+  /** Jobs that the client has about this channel. */
+  readonly aboutChannel: number
 }
 
 /**
@@ -169,13 +171,15 @@ interface JobTerms {
  */
 export function takeJob(
   request: TowerMessageOf<'revealJob'>,
-  { ledger, tower, client, now }: JobTerms,
+  { ledger, tower, client, now, aboutChannel }: JobTerms,
   usage: Usage,
   config: TowerConfig,
 ): Result<JobRow> {
   const { job, channel, task, delegation } = request
   if (task.deadline < now || task.deadline > now + config.jobAheadMax) return refuse('tower_job_late')
   if (usage.jobs >= config.jobsPerClient) return refuse('tower_quota', 'jobs')
+  // No more than are still free: one payer's channel leaves half of its payee's quota to the others, n leave 1/(n + 1).
+  if (aboutChannel >= config.jobsPerClient - usage.jobs) return refuse('tower_quota', 'jobs of one channel')
   if (!curve.verify(delegationDigest(ledger, client, tower), delegation, client)) {
     return refuse('bad_signature', 'delegation')
   }

@@ -18,12 +18,17 @@ interface Entry {
 
 const nameOf = ({ client, job }: Pick<JobRow, 'client' | 'job'>): string => `${idText(client)}/${idText(job)}`
 
+const pairOf = ({ client, channel }: { readonly client: AccountId; readonly channel: Uint8Array }): string =>
+  `${idText(client)}/${idText(channel)}`
+
 export class Jobs {
   readonly #entries = new Map<string, Entry>()
   /** Points on which derived jobs wait, and targets that make a job superfluous. */
   readonly #byPoint = new Map<string, Set<string>>()
   readonly #due = new Map<string, Set<string>>()
   readonly #schedule = new Schedule()
+  /** Client and channel → how many. */
+  readonly #byChannel = new Map<string, number>()
 
   get size(): number {
     return this.#entries.size
@@ -31,6 +36,18 @@ export class Jobs {
 
   get(client: AccountId, job: Uint8Array): JobRow | undefined {
     return this.#entries.get(nameOf({ client, job }))?.row
+  }
+
+  /** Of one client, about one of its channels. */
+  about(client: AccountId, channel: Uint8Array): number {
+    return this.#byChannel.get(pairOf({ client, channel })) ?? 0
+  }
+
+  #count(row: JobRow, change: number): void {
+    const pair = pairOf(row)
+    const next = (this.#byChannel.get(pair) ?? 0) + change
+    if (next === 0) this.#byChannel.delete(pair)
+    else this.#byChannel.set(pair, next)
   }
 
   /** Derived jobs whose point was not yet seen. */
@@ -43,6 +60,7 @@ export class Jobs {
     const target = targetOf(row)
     const entry: Entry = { row, scalar: scalarOf(row), target: target === null ? null : idText(target), done: false }
     this.#entries.set(name, entry)
+    this.#count(row, 1)
     for (const point of pointsOf(entry)) setOf(this.#byPoint, point).add(name)
     this.#schedule.add(row.task.deadline + 1, name)
     if (row.task.kind === 'deadline') this.#schedule.add(row.task.from, name)
@@ -53,6 +71,7 @@ export class Jobs {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     this.#entries.delete(name)
+    this.#count(row, -1)
     for (const point of pointsOf(entry)) take(this.#byPoint, point, name)
     take(this.#due, idText(row.client), name)
   }

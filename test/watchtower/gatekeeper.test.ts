@@ -201,7 +201,7 @@ t.test('a store that fails ends the tower: no receipt, no further answer', async
 })
 
 t.test('quotas: bytes and jobs per client, requests per second by reading more slowly', async (t) => {
-  const yard = await Yard.opened({ bytesPerClient: 2_000, jobsPerClient: 2, requestsPerSecond: 10 })
+  const yard = await Yard.opened({ bytesPerClient: 2_000, jobsPerClient: 4, requestsPerSecond: 10 })
   const { alice: a, channel, world } = yard
   const second = yard.plant('second')
   await a.register(second)
@@ -236,7 +236,13 @@ t.test('quotas: bytes and jobs per client, requests per second by reading more s
     )
   }
   t.equal(await a.verdict(job('second')), 'jobReceipt')
-  t.equal(await a.verdict(job('third')), 'tower_quota')
+  t.equal(await a.verdict(job('third')), 'tower_quota', 'one channel takes no more than are left to the others')
+  const scalar = world.scalar()
+  const other = jobOf(world, alice, second, 'other', { kind: 'deadline', scalar, from: 9_000, deadline: 9_000 })
+  t.equal(await a.verdict(other), 'jobReceipt', 'which have room')
+  if (first.name !== 'revealJob') return t.fail('a job')
+  t.equal(await a.verdict({ name: 'cancelJob', body: { job: first.body.job } }), 'jobCancelled')
+  t.equal(await a.verdict(job('third')), 'jobReceipt', 'what is cancelled makes room')
 
   let taken = 0
   const session = yard.tower.connect(bob.account, () => {})
