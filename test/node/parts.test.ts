@@ -1,5 +1,6 @@
 /** R1, R6: a payment in parts over two hubs, retries over other paths, holds that end, refunds; real disks and WebSockets. */
 import t from 'tap'
+import { hexToBytes as bytesOfHex, type Digest } from '../../src/base/bytes.js'
 import { verifyReceipt } from '../../src/router/receipt.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { cents, until, Village, type Villager } from './village.js'
@@ -64,4 +65,32 @@ t.test('what neither hub can carry goes over both, after a hub has said what it 
   t.match(await eventsOf(alice, 'payment.succeeded'), [{ amount: 120_000n, fee, parts }])
   t.match(await alice.node.pay('key-1b', text, cents(1_000n)), { ok: false, error: { code: 'invoice_paid' } })
   t.equal(invoice.amount, 120_000n)
+})
+
+t.test('R6: what was paid is given back by reference, never more of it, and both books say so', async (t) => {
+  const [paid1] = await alice.node.payments(1)
+  const of = bytesOfHex(paid1?.invoice ?? '') as Digest
+  const wish = (amount: bigint, change: object = {}) => ({
+    amount: cents(amount),
+    expiresIn: 100_000,
+    refundOf: of,
+    ...change,
+  })
+  const refused = async (key: string, amount: bigint, change: object = {}) => {
+    const made = await alice.node.issueInvoice(key, wish(amount, change))
+    return made.ok ? 'issued' : made.error.code
+  }
+  t.equal(await refused('a', 120_001n), 'refund_above_original')
+  t.equal(await refused('b', 1n, { reference: 'another' }), 'refund_unknown')
+  t.equal(await refused('c', 1n, { refundOf: new Uint8Array(32) }), 'refund_unknown')
+  const { invoice, text } = must(await alice.node.issueInvoice('refund', wish(10_000n)))
+  t.match(invoice, { reference: 'claim-1', refundOf: of })
+  t.equal(await refused('d', 110_001n), 'refund_above_original', 'in sum')
+  t.match(await paid(carol, 'refund-1', text), { status: 'succeeded', refundOf: paid1?.invoice })
+  await quiet()
+  t.match(await eventsOf(carol, 'invoice.refunded'), [
+    { invoice: paid1?.invoice, reference: 'claim-1', amount: 10_000n },
+  ])
+  const told = [{ key: 'key-1', invoice: paid1?.invoice, reference: 'claim-1', amount: 10_000n }]
+  t.match(await eventsOf(alice, 'payment.refunded'), told)
 })
