@@ -1,4 +1,4 @@
-/** A network: payer → hub → hub → hospital over what hubs announce, a price that changes, peers that forge. */
+/** A network: payer → hub → hub → hospital over what hubs announce, a price that changes, a hub that goes, peers that forge. */
 import t from 'tap'
 import type { ChannelId } from '../../src/base/ids.js'
 import { announcePolicy, channelTermsOf, signChannel } from '../../src/router/announcement.js'
@@ -17,7 +17,7 @@ const asHub = {
   open: { enabled: true, depositMin: cents(1n), shareMax: cents(1n << 40n) },
 }
 const hub1 = await village.start('hub1', asHub)
-const hub2 = await village.start('hub2', asHub)
+let hub2 = await village.start('hub2', asHub)
 const hub3 = await village.start('hub3', asHub)
 const payer = await village.start('payer', always)
 let hospital = await village.start('hospital', always)
@@ -30,6 +30,9 @@ await village.channel(hub1, hub3, 500_000n, 1_000n)
 const over2 = await village.channel(hospital, hub2, 1n, 400_000n)
 const over3 = await village.channel(hospital, hub3, 1n, 400_000n)
 
+/** Where it was: who keeps it connected finds it again. */
+const again = ({ name, url }: Villager) =>
+  village.start(name, { ...asHub, listen: { host: '127.0.0.1', port: Number(new URL(url).port) } })
 const known = ({ node }: Villager): number => node.status().graphChannels
 const invoiceFor = async (reference: string, amount: bigint) => {
   const { text } = must(
@@ -68,6 +71,17 @@ t.test('R4: a price that changes at run time is known, paid, and gone around', a
   t.equal(hospital.node.channel(over3)?.balance, 100_001n, 'over the third hub')
   must(await hub1.node.setPolicy(to2, policyOf(hub1, 0)))
   await until(() => feeOf(text) === 10n)
+})
+
+t.test('R5: a hub that goes is gone around, and that is remembered', async (t) => {
+  const text = await invoiceFor('claim-3', 100_000n)
+  await village.stop(hub2)
+  must(await payer.node.pay('key-3', text, cents(100n)))
+  t.match(await payer.node.waitPayment('key-3', 30_000), { status: 'succeeded', hops: 3, fee: 21n, attempts: 2 })
+  hub2 = await again(hub2)
+  const another = await invoiceFor('claim-4', 100_000n)
+  must(await payer.node.pay('key-4', another, cents(100n)))
+  t.match(await payer.node.waitPayment('key-4', 30_000), { status: 'succeeded', attempts: 1, fee: 21n })
 })
 
 t.test('R4: what is forged costs its sender the connection, what is late does not', async (t) => {

@@ -49,11 +49,11 @@ export async function payOne(members: Members, payment: PlannedPayment): Promise
 
 async function pay(payer: Party, key: string, invoice: string, payment: PlannedPayment): Promise<PaymentEnd> {
   for (const late = Date.now() + PENDING_MS; ; ) {
-    const { status, code, fee_minor, hops, attempts } = await insist(payer, () =>
+    const { status, code, fee_minor, hops, attempts, parts } = await insist(payer, () =>
       payer.api.pay(key, invoice, payment.fee, WAIT_S),
     )
     if (status !== 'pending' || Date.now() > late || payer.ending.aborted) {
-      const retries = Math.max(0, attempts - 1)
+      const retries = Math.max(0, attempts - parts)
       return { payment, paid: status === 'succeeded', code, fee: fee_minor ?? 0n, hops: hops ?? 0, retries }
     }
   }
