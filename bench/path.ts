@@ -3,6 +3,7 @@
  * 10,000 channels). The graph, the questions and what earlier payments taught follow from fixed seeds: hubs of very
  * different sizes, two policies per channel. One search is all of `findRoutes`: hints, search, terms of every hop.
  */
+import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Amount } from '../src/base/amount.js'
 import { compareBytes, utf8 } from '../src/base/bytes.js'
@@ -10,13 +11,13 @@ import { curve, type Signature } from '../src/base/curve/index.js'
 import { prf, prfScalar } from '../src/base/digest.js'
 import { invariant } from '../src/base/errors.js'
 import { type AccountId, type ChannelId, idText } from '../src/base/ids.js'
+import { jiffies, stealPercent } from '../src/cli/bench/environment.js'
 import { channelTermsOf } from '../src/router/announcement.js'
 import { Graph } from '../src/router/graph.js'
 import { createInvoice, type Invoice } from '../src/router/invoice.js'
 import type { Policy } from '../src/router/policy.js'
 import { findRoutes, type OwnChannel } from '../src/router/route.js'
 import { Success } from '../src/router/success.js'
-import { environment, jiffies, stealPercent } from './harness.js'
 
 const NOW = 1_800_000_000
 const SEARCHES = 400
@@ -158,7 +159,8 @@ const at = (sorted: readonly number[], share: number): number =>
 
 function bench(channels: number, json: boolean): void {
   const before = jiffies()
-  const { cpu, cores, node, loadAverage } = environment()
+  const [cpu, cores, loadAverage] = [cpus()[0]?.model ?? 'unknown', cpus().length, loadavg()]
+  const { node } = process.versions
   const accounts = Array.from({ length: Math.max(2, channels / 10) }, (_, n) => curve.multiplyBase(keyOf('hub', n)))
   const graph = graphOf(accounts, channels)
   const degrees = accounts.map((account) => graph.into(idText(account)).length).sort((a, b) => b - a)
@@ -174,7 +176,7 @@ function bench(channels: number, json: boolean): void {
   console.log(`a search: p50 ${p50.toFixed(2)} ms  p99 ${p99.toFixed(2)} ms  max ${max.toFixed(2)} ms  (goal 20 ms)`)
   console.log(`of the processor: ${cpuMs.toFixed(2)} ms a search`)
   const stolen = stealPercent(before, jiffies())
-  const after = environment().loadAverage
+  const after = loadavg()
   console.log(
     `steal over the run: ${stolen?.toFixed(1) ?? 'unknown'} %; load average after: ${after.map((l) => l.toFixed(2)).join(' ')}`,
   )

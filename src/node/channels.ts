@@ -4,6 +4,7 @@
  * leaves the process is done after it (C6).
  */
 
+import type { Side } from '../base/channel-state.js'
 import type { Point, Scalar } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
 import type { ChannelId } from '../base/ids.js'
@@ -19,10 +20,17 @@ import { encodeJournalEntry } from './journal-entry.js'
 import type { LiveChannel } from './live-channel.js'
 
 /** Effects that concern payments: handled within the batch that made them. */
-export type DeskEffect = Extract<
+export type DeskEffect = Pays | Exclude<FromChannel, { type: 'paid' }>
+type FromChannel = Extract<
   Effect,
   { type: 'paid' | 'lockIn' | 'lockClaimed' | 'lockSettled' | 'lockReturned' | 'lockDead' | 'offerRefused' }
 >
+/** The pays of one side that a step made irrevocable, in their order: told together. */
+export interface Pays {
+  readonly type: 'pays'
+  readonly from: Side
+  readonly pays: readonly Extract<Effect, { type: 'paid' }>[]
+}
 /** Effects for the ledger: durable until done. */
 export type LedgerEffect = Extract<Effect, { type: 'submit' | 'reveal' }>
 /** Effects that a worker or the operator sees to; asked for again after a restart. */
@@ -178,7 +186,8 @@ export class Channels {
     effects: readonly Effect[],
     told: ((results: readonly Result<number>[]) => void) | undefined,
   ): void {
-    const forDesk: DeskEffect[] = []
+    const forDesk: Exclude<FromChannel, { type: 'paid' }>[] = []
+    const paid: [Extract<Effect, { type: 'paid' }>[], Extract<Effect, { type: 'paid' }>[]] = [[], []]
     for (const effect of effects) {
       switch (effect.type) {
         case 'send':
@@ -201,9 +210,15 @@ export class Channels {
         case 'dataLost':
           tx.after(() => this.around.work(channel, effect))
           break
+        case 'paid':
+          paid[effect.from].push(effect)
+          break
         default:
           forDesk.push(effect)
       }
+    }
+    for (const from of [0, 1] as const) {
+      if (paid[from].length > 0) this.#desk(tx, channel, { type: 'pays', from, pays: paid[from] })
     }
     for (const effect of forDesk) this.#desk(tx, channel, effect)
   }

@@ -1,5 +1,4 @@
 /** From what a channel tells to whom it concerns: a payment of ours, an obligation, the event log. One batch (C6). */
-import { bytesToHex } from '../base/bytes.js'
 import { unreachable } from '../base/errors.js'
 import { ok, refuse } from '../base/result.js'
 import type { Lock } from '../channel/types.js'
@@ -28,7 +27,7 @@ export class Desk {
 
   handle(tx: Tx, channel: LiveChannel, effect: DeskEffect): undefined {
     switch (effect.type) {
-      case 'paid':
+      case 'pays':
         return this.#paid(tx, channel, effect)
       case 'lockIn':
         if (isOurs(channel, effect.lock)) return // the offer of ours stands: its end will come
@@ -108,12 +107,10 @@ export class Desk {
     } else this.payments.event(tx, owner.key, told.payment(lock))
   }
 
-  #paid(tx: Tx, channel: LiveChannel, effect: Extract<DeskEffect, { type: 'paid' }>): undefined {
-    const type = effect.from === channel.context.side ? 'pay.sent' : 'pay.received'
-    const { amount } = effect
-    if (effect.from === channel.context.side) this.directPays.ended(tx, channel, effect.id, ok(undefined))
-    const reference = bytesToHex(effect.reference)
-    this.events.append(tx, { type, time: this.time(), channel: channel.text, amount, reference })
+  #paid(tx: Tx, channel: LiveChannel, { from, pays }: Extract<DeskEffect, { type: 'pays' }>): undefined {
+    const sent = from === channel.context.side
+    this.events.appendPays(tx, { sent, time: this.time(), channel: channel.text }, pays)
+    if (sent) for (const { id } of pays) this.directPays.ended(tx, channel, id, ok(undefined))
   }
 }
 

@@ -3,12 +3,15 @@
  * replayed from any number. Amounts are in it: it never leaves but through the operator API.
  */
 import { z } from 'zod'
-import { readU64, u64, utf8 } from '../base/bytes.js'
-import { encodeAs, zAmount, zCount, zText } from '../base/codec.js'
+import { AMOUNT_BYTES } from '../base/amount.js'
+import { bytesToHex, readU64, u64, utf8 } from '../base/bytes.js'
+import { encodeAs, zAmount, zBytesUpTo, zCount, zText } from '../base/codec.js'
+import { LIMITS } from '../base/limits.js'
 import type { Store } from '../base/ports/store.js'
 import { parseRow } from '../store/rows.js'
 import { lastCounter, tableKey, tableRange } from '../store/tables.js'
 import type { Tx } from './engine.js'
+import { type PaidPart, packPays, unpackPays } from './packed-pays.js'
 
 const zHex = zText(128)
 const at = { time: zCount }
@@ -108,6 +111,33 @@ export const zNodeEvent = z.discriminatedUnion('type', [
 export type NodeEvent = z.output<typeof zNodeEvent>
 export type NumberedEvent = NodeEvent & { readonly cursor: number }
 
+const PAY_BYTES_MAX = AMOUNT_BYTES + 1 + LIMITS.pay_reference_bytes
+
+/** As stored: an event, or all the pays of one step, whose cursors end at the row's. */
+const zRow = z.discriminatedUnion('type', [
+  ...zNodeEvent.options,
+  z.strictObject({
+    type: z.literal('pays'),
+    ...at,
+    sent: z.boolean(),
+    channel: zHex,
+    // A round's, and those of the round before where both become irrevocable in one step.
+    pays: zBytesUpTo(2 * LIMITS.round_operations * PAY_BYTES_MAX),
+  }),
+])
+
+const eventsOf = (row: z.output<typeof zRow>): readonly NodeEvent[] => {
+  if (row.type !== 'pays') return [row]
+  const { time, channel, sent } = row
+  return unpackPays(row.pays).map(({ amount, reference }) => ({
+    type: sent ? 'pay.sent' : 'pay.received',
+    time,
+    channel,
+    amount,
+    reference: bytesToHex(reference),
+  }))
+}
+
 const LAST = tableKey('node', utf8('last-event'))
 
 export class EventLog {
@@ -116,12 +146,29 @@ export class EventLog {
   constructor(private readonly store: Store) {}
 
   append(tx: Tx, event: NodeEvent): void {
-    const row = tx.get(LAST)
-    const cursor = (row === undefined ? 0 : (readU64(row) ?? 0)) + 1
-    tx.put({ key: LAST, value: u64(cursor) })
-    tx.put({ key: tableKey('event', cursor), value: encodeAs(zNodeEvent, event) })
+    this.#append(tx, event, 1)
+  }
+
+  /** The pays of one side that one step made irrevocable: an event each, one row for all. */
+  appendPays(
+    tx: Tx,
+    at: { readonly sent: boolean; readonly time: number; readonly channel: string },
+    pays: readonly PaidPart[],
+  ): void {
+    this.#append(tx, { type: 'pays', ...at, pays: packPays(pays) }, pays.length)
+  }
+
+  #append(tx: Tx, row: z.output<typeof zRow>, count: number): void {
+    const before = tx.get(LAST)
+    const first = (before === undefined ? 0 : (readU64(before) ?? 0)) + 1
+    const last = first + count - 1
+    tx.put({ key: LAST, value: u64(last) })
+    tx.put({ key: tableKey('event', last), value: encodeAs(zRow, row) })
     tx.after(() => {
-      for (const listener of this.#listeners) listener({ ...event, cursor })
+      if (this.#listeners.size === 0) return
+      for (const [index, event] of eventsOf(row).entries()) {
+        for (const listener of this.#listeners) listener({ ...event, cursor: first + index })
+      }
     })
   }
 
@@ -130,7 +177,12 @@ export class EventLog {
     const events: NumberedEvent[] = []
     const { to } = tableRange('event')
     for await (const { key, value } of this.store.range({ from: tableKey('event', cursor + 1), to, limit })) {
-      events.push({ ...parseRow(value, zNodeEvent), cursor: lastCounter(key) })
+      const row = eventsOf(parseRow(value, zRow))
+      const first = lastCounter(key) - row.length + 1
+      for (const [index, event] of row.entries()) {
+        if (first + index > cursor && events.length < limit) events.push({ ...event, cursor: first + index })
+      }
+      if (events.length >= limit) break
     }
     return events
   }

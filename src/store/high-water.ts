@@ -57,11 +57,16 @@ interface Place {
   channel: ChannelId | undefined
   mark: Mark
   sequence: number
+  /** The mark whose sync has resolved, where that is the newest. */
+  durable: Mark | undefined
 }
 
 const MAGIC = utf8('MRDHIGH1')
 const FILE_ID_BYTES = 16
 const GROWTH_PAGES = 16
+const sameMark = (a: Mark, b: Mark): boolean =>
+  a.version === b.version && a.revoked === b.revoked && a.ended === b.ended
+
 const NOTHING: Mark = { version: 0, revoked: 0, ended: false }
 
 /**
@@ -154,6 +159,7 @@ export class HighWater {
     const name = idText(channel)
     const known = this.#byChannel.get(name)
     invariant(known === undefined || !isBelow(mark, known.mark), 'S2', 'a high-water mark never falls')
+    if (known !== undefined && known.durable === known.mark && sameMark(known.mark, mark)) return Promise.resolve()
     const place = known ?? this.#takePlace()
     place.channel = channel
     place.mark = mark
@@ -169,6 +175,7 @@ export class HighWater {
     this.#byChannel.delete(name)
     place.channel = undefined
     place.mark = NOTHING
+    place.durable = undefined
     await this.#commits.submit(place)
     this.#free.push(place)
   }
@@ -183,7 +190,7 @@ export class HighWater {
       const at = slotOffset(position, parity) - PAGE_BYTES
       return decodeSlot(this.id, position, pages.subarray(at, at + SLOT_BYTES))
     })
-    const place: Place = { position, channel: undefined, mark: NOTHING, sequence: 0 }
+    const place: Place = { position, channel: undefined, mark: NOTHING, sequence: 0, durable: undefined }
     this.#places.push(place)
     const whole = copies.filter((copy) => typeof copy === 'object')
     const torn = copies.includes('torn')
@@ -200,20 +207,28 @@ export class HighWater {
   #takePlace(): Place {
     const free = this.#free.pop()
     if (free !== undefined) return free
-    const place: Place = { position: this.#places.length, channel: undefined, mark: NOTHING, sequence: 0 }
+    const place: Place = {
+      position: this.#places.length,
+      channel: undefined,
+      mark: NOTHING,
+      sequence: 0,
+      durable: undefined,
+    }
     this.#places.push(place)
     return place
   }
 
   /** One slot per place, whatever the number of its raises; each overwrites the older copy, the newer being durable. */
   async #sync(places: readonly Place[]): Promise<void> {
-    for (const place of new Set(places)) {
+    const written = new Map([...new Set(places)].map((place) => [place, place.mark]))
+    for (const place of written.keys()) {
       while (this.#pages * SLOTS_PER_PAGE <= 2 * place.position) await this.#grow()
       place.sequence += 1
       this.#write(encodeSlot(this.id, place.position, place), slotOffset(place.position, place.sequence))
     }
     await this.file.datasync()
     count('fsyncs')
+    for (const [place, mark] of written) place.durable = mark
   }
 
   /** Written zeros, not a hole: a later datasync then has no metadata of the file to carry. */

@@ -1,7 +1,11 @@
 import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Genesis } from '../../base/genesis.js'
+import { KEY_BITS } from '../../privacy/paillier.js'
 import { CHANNEL_DRIVEN, channelSuite } from '../bench/channel-suite.js'
+import type { Bits } from '../bench/crypto-rows.js'
+import { cryptoSuite } from '../bench/crypto-suite.js'
 import { environmentOf, environmentText } from '../bench/environment.js'
 import { type Run, runText, summaryOf } from '../bench/figures.js'
 import { htmlReport } from '../bench/html.js'
@@ -51,6 +55,7 @@ const ROUTE: Suite = {
 
 export const benchVerb = (): Command =>
   group('bench', 'measure this machine: rates, latencies, CPU, bytes and syncs per payment', [
+    cryptoVerb,
     loadVerb(CHANNEL),
     loadVerb(ROUTE),
   ])
@@ -74,6 +79,38 @@ const loadVerb = (suite: Suite) => (): Command =>
     .option('--html <file>', 'write a report with plots')
     .option('--profile <directory>', "write every process's CPU profile there")
     .action((options: LoadOptions) => bench(suite, options))
+
+interface CryptoVerbOptions extends CommonOptions {
+  readonly keyBits: readonly Bits[]
+  readonly rows: string
+  readonly seconds: number
+}
+
+const cryptoVerb = (): Command =>
+  verb(
+    'crypto',
+    'times of proofs and ciphers: a fee, a transfer, a record; paillier-bigint beside them where installed',
+  )
+    .option('--key-bits <sizes>', 'of 1024, 2048, 3072 and 4096', keySizes, [1024, 2048, 4096])
+    .option('--rows <name>', 'only rows with this in their name', '')
+    .option('--seconds <seconds>', 'for each row', integer(1, 600), 2)
+    .action(benchCrypto)
+
+async function benchCrypto(options: CryptoVerbOptions): Promise<void> {
+  const { keyBits: bits, rows, seconds } = options
+  const out = outputOf(options)
+  const progress = new Progress(out.json ? process.stderr : process.stdout)
+  const environment = environmentOf(tmpdir())
+  progress.say(`bench crypto: one core, this process\n${environmentText(environment, undefined)}`)
+  let stopped = false
+  void untilStopped().then(() => {
+    stopped = true
+  })
+  const figures = await cryptoSuite({ bits, rows, seconds }, progress, () => stopped)
+  if (stopped) throw new VerbExit(EXIT.checkFailed, 'interrupted: the table is not whole')
+  progress.say(`steal ${figures.steal_pct?.toFixed(1) ?? '?'} %`)
+  if (out.json) out.print('', { ...figures, environment })
+}
 
 async function bench(suite: Suite, options: LoadOptions): Promise<void> {
   if (options.window !== undefined && options.rate !== undefined)
@@ -122,4 +159,12 @@ function keyBits(text: string): number {
   const bits = Number(text)
   if ([1024, 2048, 3072].includes(bits)) return bits
   throw new InvalidArgumentError('2048 or 3072, or 1024 to try it out')
+}
+
+function keySizes(text: string): readonly Bits[] {
+  return text.split(',').map((part) => {
+    const size = KEY_BITS.find((bits) => String(bits) === part)
+    if (size === undefined) throw new InvalidArgumentError('of 1024, 2048, 3072 and 4096, such as 1024,2048')
+    return size
+  })
 }

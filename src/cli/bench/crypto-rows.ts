@@ -1,52 +1,47 @@
 /**
- * `npm run bench:crypto [-- --json]`: the privacy layer's costs of section 10 at four key sizes, with `paillier-bigint`
- * beside it (P9). One core: everything runs in this thread, but for the transfer's Paillier and proofs, which run in a
- * pool of one thread, as a wallet's do. Keys come from fixed seeds, randomness is fresh in every iteration.
+ * The privacy layer's costs of section 10 at several key sizes, with `paillier-bigint` beside it where it is installed (P9).
+ * One core: everything runs in this thread, but for the transfer's Paillier and proofs, which run in a pool of one thread,
+ * as a wallet's do. Keys come from fixed seeds, randomness is fresh in every iteration.
  */
 import { randomBytes } from 'node:crypto'
-import { parseArgs } from 'node:util'
-import * as reference from 'paillier-bigint'
-import type { Amount } from '../src/base/amount.js'
-import { bytesToBigint, utf8 } from '../src/base/bytes.js'
-import { curve, type Point, scalarToBigint } from '../src/base/curve/index.js'
-import { prf, prfScalar } from '../src/base/digest.js'
-import { invariant } from '../src/base/errors.js'
-import { type Genesis, ledgerIdOf } from '../src/base/genesis.js'
-import type { AccountView } from '../src/base/ports/chain.js'
-import { transactionDigest, type Unsigned } from '../src/base/transaction.js'
-import { transferStatement } from '../src/chain-adapter/contract/statements.js'
-import { commit } from '../src/privacy/commitment.js'
-import { gcd, modInverse } from '../src/privacy/modexp.js'
+import type { Amount } from '../../base/amount.js'
+import { utf8 } from '../../base/bytes.js'
+import { curve, type Point, scalarToBigint } from '../../base/curve/index.js'
+import { prf, prfScalar } from '../../base/digest.js'
+import { invariant } from '../../base/errors.js'
+import { type Genesis, ledgerIdOf } from '../../base/genesis.js'
+import type { AccountView } from '../../base/ports/chain.js'
+import { transactionDigest, type Unsigned } from '../../base/transaction.js'
+import { transferStatement } from '../../chain-adapter/contract/statements.js'
+import { commit } from '../../privacy/commitment.js'
 import {
-  decrypt,
   encodeCiphertext,
   encodeModulus,
   encrypt,
   encryptOwn,
   exportPrivateKey,
-  KEY_BITS,
+  type KEY_BITS,
   type PrivateKey,
   privateKeyFromSeed,
-  publicKey,
-} from '../src/privacy/paillier.js'
-import { createPool, type ProofPool } from '../src/privacy/pool.js'
-import { prove, verify } from '../src/privacy/proof.js'
-import { decryptRecord, encryptRecord, verifyRecord } from '../src/privacy/records.js'
-import type { Statement } from '../src/privacy/statement.js'
-import { encodeFor, freshRandomness, freshScalar, withdraw } from '../src/wallet/withdrawal.js'
-import { systemEntropy } from '../src/wire/environment.js'
-import { environment, type Figure, jiffies, measure, type Row, stealPercent, tableHead, tableLine } from './harness.js'
+} from '../../privacy/paillier.js'
+import type { ProofPool } from '../../privacy/pool.js'
+import { prove, verify } from '../../privacy/proof.js'
+import { decryptRecord, encryptRecord, verifyRecord } from '../../privacy/records.js'
+import type { Statement } from '../../privacy/statement.js'
+import { encodeFor, freshRandomness, freshScalar, withdraw } from '../../wallet/withdrawal.js'
+import { systemEntropy } from '../../wire/environment.js'
+import type { Row } from './rows.js'
 
 /** L of the default genesis. */
 const AMOUNT_BITS = 48
 /** 1,241.22 and a balance that it is paid from. */
-const AMOUNT = 124_122n as Amount
+export const AMOUNT = 124_122n as Amount
 const BALANCE = 10_000_000n as Amount
 
-type Bits = (typeof KEY_BITS)[number]
+export type Bits = (typeof KEY_BITS)[number]
 
 /** A payer, a payee and the regulator of a ledger with keys of one size. */
-interface Actors {
+export interface Actors {
   readonly bits: Bits
   readonly payer: PrivateKey
   readonly payee: PrivateKey
@@ -55,12 +50,12 @@ interface Actors {
 
 const seed = (label: string): Uint8Array => prf(new Uint8Array(32), `bench/${label}`)
 
-function actorsOf(bits: Bits): Actors {
+export function actorsOf(bits: Bits): Actors {
   const key = (name: string): PrivateKey => privateKeyFromSeed(seed(`${name}/${bits}`), bits)
   return { bits, payer: key('payer'), payee: key('payee'), regulator: key('regulator') }
 }
 
-const holds = (verdict: boolean): void => invariant(verdict, 'P5', 'an honest proof is refused')
+export const holds = (verdict: boolean): void => invariant(verdict, 'P5', 'an honest proof is refused')
 
 /** A fee (section 10): one commitment, the same amount under the keys of payee and regulator, one range. */
 function proveFee({ payee, regulator }: Actors): { readonly statement: Statement; readonly proof: Uint8Array } {
@@ -87,7 +82,7 @@ function proveFee({ payee, regulator }: Actors): { readonly statement: Statement
   return { statement, proof: prove(statement, { openings: [opening], randomness }, randomBytes(32)) }
 }
 
-function feeRows(actors: Actors): Row[] {
+export function feeRows(actors: Actors): Row[] {
   const { statement, proof } = proveFee(actors)
   return [
     {
@@ -103,7 +98,7 @@ function feeRows(actors: Actors): Row[] {
   ]
 }
 
-function recordRows({ payer }: Actors): Row[] {
+export function recordRows({ payer }: Actors): Row[] {
   const content = new Uint8Array(4_096).map((_, i) => i)
   const context = utf8('bench')
   const seal = () => {
@@ -167,7 +162,7 @@ const viewOf = (name: string, key: PrivateKey, available: bigint): AccountView =
 }
 
 /** A whole transfer (L4), built as the wallet's buildTransfer does and checked as the contract's rule does. */
-async function transferRows(actors: Actors, pool: ProofPool): Promise<Row[]> {
+export async function transferRows(actors: Actors, pool: ProofPool): Promise<Row[]> {
   const genesis = genesisOf(actors)
   const ledger = ledgerIdOf(genesis)
   const randomness = freshRandomness(encodeModulus(actors.payer.publicKey), systemEntropy)
@@ -205,78 +200,3 @@ async function transferRows(actors: Actors, pool: ProofPool): Promise<Row[]> {
     { name: 'transfer (L4): verify', includes: 'derive c_T, signature, 4 links under 3 keys, 2 ranges', run: check },
   ]
 }
-
-/** Their key of our primes: g = n + 1, and p and q for their faster decryption. */
-function referenceOf(key: PrivateKey): reference.PrivateKey {
-  const exported = exportPrivateKey(key)
-  const p = bytesToBigint(exported.subarray(0, exported.length / 2))
-  const q = bytesToBigint(exported.subarray(exported.length / 2))
-  const { n } = key.publicKey
-  const lambda = ((p - 1n) * (q - 1n)) / gcd(p - 1n, q - 1n)
-  return new reference.PrivateKey(lambda, modInverse(lambda, n)!, new reference.PublicKey(n, n + 1n), p, q)
-}
-
-function paillierRows({ payer, payee }: Actors): Row[] {
-  const foreign = publicKey(encodeModulus(payee.publicKey))
-  invariant(foreign.ok, 'P2', 'a key is none')
-  const theirs = referenceOf(payer)
-  const own = encodeModulus(payer.publicKey)
-  const ours = encryptOwn(payer, AMOUNT, freshRandomness(own, systemEntropy))
-  return [
-    {
-      name: 'paillier-bigint: encrypt',
-      includes: 'r^n and g^m for r below n, drawn inside: BigInt',
-      run: () => theirs.publicKey.encrypt(AMOUNT),
-    },
-    {
-      name: 'ours: encrypt, foreign key',
-      includes: 'h^s for s of 256 to 384 bits',
-      run: () => encrypt(foreign.value, AMOUNT, freshRandomness(own, systemEntropy)),
-    },
-    {
-      name: 'ours: encrypt, own key',
-      includes: "the same by the owner's CRT",
-      run: () => encryptOwn(payer, AMOUNT, freshRandomness(own, systemEntropy)),
-    },
-    {
-      name: 'paillier-bigint: decrypt',
-      includes: 'one ciphertext, by p and q',
-      run: () => holds(theirs.decrypt(ours) === AMOUNT),
-    },
-    {
-      name: 'ours: decrypt',
-      includes: 'one ciphertext, by p and q',
-      run: () => holds(decrypt(payer, ours) === AMOUNT),
-    },
-  ]
-}
-
-async function bench(json: boolean): Promise<void> {
-  const before = jiffies()
-  const started = environment()
-  const print = (text: string): void => console.log(text)
-  print(`${started.cpu}, ${started.cores} cores; Node ${started.node}, OpenSSL ${started.openssl}`)
-  print(`curve: ${started.curve}; modexp: ${started.modexp}; load average before: ${loads(started.loadAverage)}`)
-  print(tableHead())
-  const figures: Figure[] = []
-  const pool = createPool({ threads: 1 })
-  for (const bits of KEY_BITS) {
-    const actors = actorsOf(bits)
-    const transfers = await transferRows(actors, pool)
-    for (const row of [...feeRows(actors), ...recordRows(actors), ...transfers, ...paillierRows(actors)]) {
-      const figure = await measure(bits, row)
-      figures.push(figure)
-      print(tableLine(figure))
-    }
-  }
-  await pool.close()
-  const stolen = stealPercent(before, jiffies())
-  const { loadAverage } = environment()
-  print(`steal over the run: ${stolen?.toFixed(1) ?? 'unknown'} %; load average after: ${loads(loadAverage)}`)
-  if (json) print(JSON.stringify({ ...started, loadAverageAfter: loadAverage, stealPercent: stolen, figures }))
-}
-
-const loads = (averages: readonly number[]): string => averages.map((load) => load.toFixed(2)).join(' ')
-
-const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
-await bench(values.json)
