@@ -153,12 +153,19 @@ export class Peers {
     if (this.#connected.delete(name)) handlers.disconnected(account) // W3: its session was closed for this one
     this.#connected.set(name, peer)
     this.#failures.delete(name)
+    let told = false
     peer.onClose(() => {
       if (this.#connected.get(name) !== peer) return
       this.#connected.delete(name)
-      handlers.disconnected(account)
+      if (told) handlers.disconnected(account)
     })
     handlers.connected(account, peer.offered)
+    told = true
+    // What is said at once may end the session: that it has gone is heard after that it came.
+    if (this.#connected.get(name) !== peer) {
+      handlers.disconnected(account)
+      return
+    }
     this.#waiters.wake(name)
     let unsynced = 0
     peer.onMessage((message) => {

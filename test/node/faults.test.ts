@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { ChannelId } from '../../src/base/ids.js'
 import * as channelMessages from '../../src/base/message/channel.js'
 import { type MessageDefinition, messageCodec } from '../../src/base/message/codec.js'
+import { announcements, channelAgreement, graphDigests } from '../../src/base/message/gossip.js'
 import * as openingMessages from '../../src/base/message/opening.js'
 import * as sessionMessages from '../../src/base/message/session.js'
 import { forwardingPolicy, nodeCodec } from '../../src/node/messages.js'
@@ -157,6 +158,8 @@ const refused = async () => {
   const wish = { peer: bob.node.account, deposit: cents(1n), share: cents(0n) }
   await alice.node.openChannel(`refused-${made++}`, wish)
 }
+/** What alice asks for changes, and hubs are told. */
+const reprice = async () => must(await alice.node.setPolicy(id, { ...alice.node.defaultPolicy, ppm: made++ }))
 
 /** Sent once over one connection, or anew: the same bytes never come over a second one. */
 const once = ['repeated'] as const
@@ -177,6 +180,9 @@ const RUNNING: readonly Case[] = [
   { message: pong, to: toAlice, trigger: pings, without: once },
   { message: error, to: toAlice, trigger: nonsense, without: once },
   { message: openRefused, to: toAlice, trigger: refused, without: once },
+  { message: graphDigests, to: toBob, trigger: reconnect },
+  { message: graphDigests, to: toAlice, trigger: reconnect },
+  { message: announcements, to: toBob, trigger: reprice, without: once },
 ]
 type Place = Omit<Case, 'trigger' | 'without'>
 const OPENING: readonly Place[] = [
@@ -184,6 +190,7 @@ const OPENING: readonly Place[] = [
   { message: acceptChannel, to: toAlice },
   { message: channelHalf, to: toBob },
   { message: channelSigned, to: toAlice },
+  { message: channelAgreement, to: toBob },
 ]
 const CLOSING: readonly Place[] = [
   { message: shutdown, to: toBob },

@@ -57,7 +57,8 @@ t.test(
     await live()
     const invoice = must(parseInvoice((await invoiceOf('replayed', 500n)).text))
     const { time } = village.ledger.head
-    const payee = { account: hub.node.account, amount: cents(499n), expiry: time + 3 * HOUR }
+    // More than is due: less would be a part, held until the others come (R1).
+    const payee = { account: hub.node.account, amount: cents(501n), expiry: time + 3 * HOUR }
     const first = { account: hub.node.account, amount: cents(600n), expiry: time + 9 * HOUR }
     const next = { account: payer.node.account, amount: cents(499n), expiry: time + 3 * HOUR }
     const routes: readonly (readonly [string, Route])[] = [
