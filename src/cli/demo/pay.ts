@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bytesToHex, utf8 } from '../../base/bytes.js'
 import { sha256 } from '../../base/digest.js'
-import { isErrorCode, MeridianError } from '../../base/errors.js'
+import { type ErrorCode, isErrorCode, MeridianError } from '../../base/errors.js'
 import { Lanes } from './lanes.js'
 import type { PartyName, PlannedPayment } from './money.js'
 import { insist, isPassing, type Member } from './parties.js'
@@ -25,6 +25,10 @@ export type Members = ReadonlyMap<PartyName, Member>
 /** R5: made of the claim's Id, so that one claim is one invoice and one payment, however often it is asked for. */
 const keyOf = ({ reference }: PlannedPayment): string => `claim-${bytesToHex(sha256(utf8(reference))).slice(0, 32)}`
 
+/** A hop answers alike where it is poor and where its peer is away for a moment (R3): only waiting tells. */
+const AWAY: ReadonlySet<ErrorCode> = new Set(['no_capacity_on_route', 'no_capacity_to_payee'])
+const mayPass = (code: ErrorCode): boolean => isPassing(code) || AWAY.has(code)
+
 export async function payOne(members: Members, payment: PlannedPayment): Promise<PaymentEnd> {
   const [hospital, payer] = [members.get(payment.hospital)!.party, members.get(payment.payer)!.party]
   const key = keyOf(payment)
@@ -37,7 +41,7 @@ export async function payOne(members: Members, payment: PlannedPayment): Promise
       // A failed payment stays failed under its key; the invoice is paid once under however many.
       const tried = await pay(payer, attempt === 1 ? key : `${key}-${attempt}`, invoice, payment)
       const end = { ...tried, retries: tried.retries + attempt - 1 }
-      const passing = end.code !== null && isErrorCode(end.code) && isPassing(end.code)
+      const passing = end.code !== null && isErrorCode(end.code) && mayPass(end.code)
       if (end.paid || !passing || Date.now() > late || payer.ending.aborted) return end
       await sleep(RETRY_MS)
     }
