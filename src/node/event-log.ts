@@ -15,6 +15,8 @@ import { type PaidPart, packPays, unpackPays } from './packed-pays.js'
 
 const zHex = zText(128)
 const at = { time: zCount }
+/** `invoice`: its digest. */
+const ofPayment = { ...at, key: zText(256), invoice: zHex, reference: zText(256), amount: zAmount }
 
 export const zNodeEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('channel.opened'), ...at, channel: zHex, peer: zHex }),
@@ -66,33 +68,21 @@ export const zNodeEvent = z.discriminatedUnion('type', [
   /** `amount` is what its parts carry to the payee. */
   z.strictObject({
     type: z.literal('payment.succeeded'),
-    ...at,
-    key: zText(256),
-    invoice: zHex,
-    reference: zText(256),
-    amount: zAmount,
+    ...ofPayment,
     fee: zAmount,
     parts: zCount,
   }),
   /** Of a payment that succeeded: a part that its payee never took came back. Less left than `payment.succeeded` said. */
   z.strictObject({
     type: z.literal('payment.returned'),
-    ...at,
-    key: zText(256),
-    invoice: zHex,
-    reference: zText(256),
-    amount: zAmount,
+    ...ofPayment,
     fee: zAmount,
   }),
   /** R6: our payment of `invoice` was given back by the one of `refund`, whose `invoice.paid` is the movement. */
   z.strictObject({
     type: z.literal('payment.refunded'),
-    ...at,
-    key: zText(256),
-    invoice: zHex,
+    ...ofPayment,
     refund: zHex,
-    reference: zText(256),
-    amount: zAmount,
   }),
   /** R6: we gave back what was paid for our `invoice`; the movement is the `payment.succeeded` of `refund`. */
   z.strictObject({

@@ -5,15 +5,13 @@ import { InvariantError } from '../base/errors.js'
 import { idText } from '../base/ids.js'
 import type { Store } from '../base/ports/store.js'
 import { decodeHeldParts, encodeHeldParts, type HeldPart } from '../router/held-part.js'
-import type { LockRef } from '../router/obligation-record.js'
+import { type LockRef, sameLock } from '../router/obligation-record.js'
 import { tableKey, tableRange } from '../store/tables.js'
 import type { Tx } from './engine.js'
 
 const keyOf = (point: Point): Uint8Array => tableKey('held', point)
 /** A held lock → its invoice's point. */
 const byLock = ({ channel, id }: LockRef): Uint8Array => tableKey('node', utf8('held'), channel, u64(id))
-
-const sameLock = (a: LockRef, b: LockRef): boolean => a.id === b.id && idText(a.channel) === idText(b.channel)
 
 export class HeldParts {
   /** Ledger time after which to look at a set again: never later than its end. A set that is gone is forgotten then. */

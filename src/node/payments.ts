@@ -306,7 +306,7 @@ export class Payments {
       case 'succeeded': {
         const { amount, fee, parts } = effect
         events.append(tx, { type: 'payment.succeeded', ...at, reference, amount, fee, parts })
-        this.#refunded(tx, invoice)
+        this.#refunded(tx, invoice, at.invoice)
         break
       }
       case 'failed':
@@ -320,9 +320,8 @@ export class Payments {
   }
 
   /** R6: the books link what was given back to what it was paid for. */
-  #refunded(tx: Tx, { refundOf, reference, amount, ...rest }: Invoice): void {
+  #refunded(tx: Tx, { refundOf, reference, amount }: Invoice, refund: string): void {
     if (refundOf === null) return
-    const refund = bytesToHex(invoiceDigest({ refundOf, reference, amount, ...rest }))
     const { time } = this.parts.view()
     const invoice = bytesToHex(refundOf)
     this.parts.events.append(tx, { type: 'invoice.refunded', time, invoice, refund, reference, amount })

@@ -1,5 +1,6 @@
 /** The durable record of a lock that was offered to this node. Sealed at rest (S3): it holds scalars and secrets. */
 import { z } from 'zod'
+import { equalBytes } from '../base/bytes.js'
 import { decodeAs, encodeAs, zAmount, zBytes, zCount, zDigest, zScalar } from '../base/codec.js'
 import type { Result } from '../base/result.js'
 import type { SharedSecret } from './onion/crypto.js'
@@ -10,6 +11,8 @@ export const zSharedSecret = z.custom<SharedSecret>((v) => v instanceof Uint8Arr
 /** A lock by its channel and its proposer's counter (C4); whether we or the peer proposed it, the place tells. */
 export const zLockRef = z.strictObject({ channel: zDigest, id: zCount })
 export type LockRef = z.output<typeof zLockRef>
+
+export const sameLock = (a: LockRef, b: LockRef): boolean => a.id === b.id && equalBytes(a.channel, b.channel)
 
 const version = z.literal(1)
 

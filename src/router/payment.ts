@@ -13,7 +13,7 @@ import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { codeOfOwnChannel, decodeFailure, placed } from './failure.js'
 import { type Invoice, invoiceDigest } from './invoice.js'
-import type { LockRef } from './obligation-record.js'
+import { type LockRef, sameLock } from './obligation-record.js'
 import { readFailure } from './onion/failure.js'
 import type { Part, PartFailure, Payment } from './payment-record.js'
 import { proofOfPayment } from './point-lock.js'
@@ -131,8 +131,6 @@ function shared(payment: Payment) {
   const { version, key, invoice, feeMax, attempts } = payment
   return { version, key, invoice, feeMax, attempts }
 }
-
-const sameLock = (a: LockRef, b: LockRef): boolean => a.id === b.id && equalBytes(a.channel, b.channel)
 
 /** R2: nobody is met twice, nor the payer on the way: a route with a loop only locks money. */
 export function isDirect(route: Route, payer: AccountId): boolean {

@@ -16,8 +16,6 @@ export interface PartySetup {
   /** encodeGenesis. */
   readonly genesis: Uint8Array
   readonly forwarding: boolean
-  /** `account@ws://…`, each required to have receipted a state before the secret of the one before leaves. */
-  readonly towers: readonly string[]
 }
 
 export interface ChannelFacts {
@@ -55,11 +53,6 @@ export interface Calls {
   /** Hands over more invoices to pay. */
   readonly invoices: Define<readonly string[], null>
   readonly feesEarned: Define<null, bigint>
-  readonly transfer: Define<Timed & { readonly to: string }, Loaded>
-  /** Keeps this channel's newest state, to be posted when it is old. */
-  readonly remember: Define<string, null>
-  /** Posts the remembered state (a cheat): resolves when its exit is final. */
-  readonly postOld: Define<string, null>
   readonly resetUsage: Define<null, null>
   readonly usage: Define<null, Usage>
   readonly stop: Define<null, null>

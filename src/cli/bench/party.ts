@@ -6,17 +6,15 @@ import { type Amount, ZERO } from '../../base/amount.js'
 import { decodeGenesis, ledgerIdOf } from '../../base/genesis.js'
 import { type ChannelId, idText, parseAccountId, parseChannelId } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
-import { connectLedger, type RemoteLedger } from '../../chain-adapter/remote/client.js'
+import { connectLedger } from '../../chain-adapter/remote/client.js'
 import { defaultConfig } from '../../node/config.js'
 import { Node } from '../../node/node.js'
 import { createPool, type ProofPool } from '../../privacy/pool.js'
-import { createDirectory, type DataDirectory } from '../../store/directory.js'
+import { createDirectory } from '../../store/directory.js'
 import { register, registrationRequest } from '../../wallet/registration.js'
-import { parsePeerAddress } from '../../wire/address.js'
 import { silent } from '../../wire/environment.js'
 import type { CallName, Calls, Loaded, PartySetup, Reply, Request, Timed } from './calls.js'
 import { load } from './load.js'
-import { OldState } from './old-state.js'
 import { UsageMeter } from './usage.js'
 
 /** Threads of a party's pool: what is computed ahead of a round, and the proofs of openings. */
@@ -41,9 +39,6 @@ class Host {
   readonly #meter = new UsageMeter()
   readonly #closers: (() => Promise<unknown>)[] = []
   #node: Node | undefined
-  #chain: RemoteLedger | undefined
-  #directory: DataDirectory | undefined
-  #old: OldState | undefined
   readonly #invoices: string[] = []
   #wake: () => void = () => undefined
   #issued = 0
@@ -77,16 +72,6 @@ class Host {
         return null
       },
       feesEarned: async () => this.node.status().feesEarned,
-      transfer: (input) => this.#transfer(input),
-      remember: async (text) => {
-        this.#old = OldState.read(this.directory, channelOf(text))
-        return null
-      },
-      postOld: async () => {
-        if (this.#old === undefined || this.#chain === undefined) throw new Error('nothing is remembered')
-        await this.#old.post(this.#chain)
-        return null
-      },
       resetUsage: async () => {
         this.#meter.reset()
         return null
@@ -100,25 +85,19 @@ class Host {
     return this.#node
   }
 
-  get directory(): DataDirectory {
-    if (this.#directory === undefined) throw new Error('the party is not open')
-    return this.#directory
-  }
-
   async close(): Promise<void> {
     for (const closer of this.#closers.splice(0).reverse()) await closer()
   }
 
-  async #open({ dir, ledgerUrl, genesis, forwarding, towers }: PartySetup): Promise<Calls['open']['output']> {
+  async #open({ dir, ledgerUrl, genesis, forwarding }: PartySetup): Promise<Calls['open']['output']> {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     const passphrase = join(dir, 'passphrase')
     await writeFile(passphrase, 'a bench keeps nothing', { mode: 0o600 })
     const options = { test: true, seed: new Uint8Array(randomBytes(32)) }
-    this.#directory = need(await createDirectory(join(dir, 'data'), passphrase, options))
-    this.#closers.push(() => this.directory.close())
+    const directory = need(await createDirectory(join(dir, 'data'), passphrase, options))
+    this.#closers.push(() => directory.close())
     const terms = need(decodeGenesis(genesis))
     const chain = await connectLedger(ledgerUrl, ledgerIdOf(terms))
-    this.#chain = chain
     this.#closers.push(() => chain.close())
     const pool: ProofPool = createPool({ threads: THREADS })
     this.#closers.push(() => pool.close())
@@ -128,10 +107,8 @@ class Host {
       listen: { host: '127.0.0.1', port: 0 },
       forwarding,
       open: { ...base.open, shareMax: (1n << 46n) as Amount },
-      towers: towers.map((text) => need(parsePeerAddress(text))),
-      towerReceiptsRequired: towers.length,
     }
-    const node = await Node.open({ directory: this.directory, chain, pool, config, logger: silent })
+    const node = await Node.open({ directory, chain, pool, config, logger: silent })
     this.#node = node
     this.#closers.push(() => node.stop())
     const { listening } = need(await node.start())
@@ -207,15 +184,6 @@ class Host {
         }
       })
     }
-  }
-
-  #transfer({ to, ...timed }: Calls['transfer']['input']): Promise<Loaded> {
-    const account = need(parseAccountId(to))
-    return this.#load(timed, async () => {
-      const amount = BigInt(randomInt(1, 1_000)) as Amount
-      const result = await this.node.wallet.transfer(`bench ${randomBytes(8).toString('hex')}`, account, amount)
-      return result.ok ? { amount, fee: ZERO } : result.error.code
-    })
   }
 }
 

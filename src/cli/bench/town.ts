@@ -104,16 +104,12 @@ export class Town {
   }
 
   /** A process of its own with a node, registered, and with this much to spend. */
-  async settle(
-    name: string,
-    amount: bigint,
-    how: { readonly forwarding?: boolean; readonly towers?: readonly string[] } = {},
-  ): Promise<Member> {
+  async settle(name: string, amount: bigint, how: { readonly forwarding?: boolean } = {}): Promise<Member> {
     const party = this.hire(name)
-    const { forwarding = false, towers = [] } = how
+    const { forwarding = false } = how
     const genesis = encodeGenesis(this.genesis)
     const common = { name, dir: join(this.dir, name), ledgerUrl: this.ledgerUrl, genesis }
-    const { account, url } = await party.call('open', { ...common, forwarding, towers })
+    const { account, url } = await party.call('open', { ...common, forwarding })
     const issuer = this.#issuer!
     await party.call('register', need(await admit(issuer, await party.call('request', null))))
     need(await issuer.mint(`bench ${this.#minted++}`, need(parseAccountId(account)), amount as Amount))
