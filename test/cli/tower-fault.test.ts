@@ -48,7 +48,7 @@ t.test('signed, asleep, settled against its client: guilty', async (t) => {
     await until(() => [alice, bob].every(({ node }) => node.channel(id)?.locks === 0))
   }
   await pay('one', 10n)
-  const old = exitFrom(alice.directory, id)
+  const old = await exitFrom(alice, id)
   await pay('two', 40_000n)
   await until(() => bob.node.channel(id)?.towerLag === 0)
 

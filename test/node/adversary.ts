@@ -21,7 +21,7 @@ import { channelKeys } from '../../src/channel/keys.js'
 import { decodeTerms } from '../../src/channel/terms.js'
 import type { NumberedEvent } from '../../src/node/event-log.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
-import { type DataDirectory, openDirectory } from '../../src/store/directory.js'
+import { openDirectory } from '../../src/store/directory.js'
 import { tableKey } from '../../src/store/tables.js'
 import { systemTimers, type Timers } from '../../src/wire/environment.js'
 import { must } from '../chain-adapter/fixtures.js'
@@ -29,8 +29,10 @@ import { Puppet } from './puppet.js'
 import { Stranger } from './stranger.js'
 import type { Village, Villager } from './village.js'
 
-/** An exit with the newest state that the disk holds now: kept, it is an old one later. */
-export function exitFrom({ store, secrets }: DataDirectory, id: ChannelId): TransactionOf<'exit'> {
+/** An exit with the newest state that both signed: kept, it is an old one later. What a node shows is ahead of its disk. */
+export async function exitFrom({ node, directory }: Villager, id: ChannelId): Promise<TransactionOf<'exit'>> {
+  await node.engine.run(() => undefined).durable
+  const { store, secrets } = directory
   const terms = must(decodeTerms(store.get(tableKey('terms', id))!))
   const { encoded, signatures } = readChannelRow(store.get(tableKey('channel', id))!).state.current
   const { signing } = channelKeys(secrets.channelSeed, terms)

@@ -52,7 +52,7 @@ t.test('K1: nobody knows what became of a transfer: the node starts, punishes, a
   const before = await total(bob)
   const id = await channel()
   await pay(10n)
-  const old = exitFrom(alice.directory, id)
+  const old = await exitFrom(alice, id)
   await pay(60_000n)
   const silent = unanswered(ledger, 'transfer')
   await village.stop(bob)
@@ -81,7 +81,7 @@ t.test('C11: a channel that stopped: a revoked exit is punished', async (t) => {
   const before = await total(bob)
   const id = await channel()
   await pay(10n)
-  const old = exitFrom(alice.directory, id)
+  const old = await exitFrom(alice, id)
   await pay(60_000n)
   liveOf(bob, id).stopped = 'C11'
   await village.stop(alice)

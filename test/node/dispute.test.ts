@@ -55,7 +55,7 @@ async function settled(id: ChannelId): Promise<void> {
 t.test('L7: a peer that posts a revoked state loses the whole channel', async (t) => {
   const { alice, id, before } = await pair('alice-revoked')
   await pay(alice, bob, id, 'revoked-1', 10n)
-  const old = exitFrom(alice.directory, id)
+  const old = await exitFrom(alice, id)
   await pay(alice, bob, id, 'revoked-2', 60_000n)
   await village.stop(alice)
   await post(ledger, old)

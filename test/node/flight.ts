@@ -40,7 +40,7 @@ export async function inFlight(
   const wish = { amount: cents(amount), reference: key, expiresIn: 100_000 }
   const { text } = must(await hospital.node.issueInvoice(key, wish))
   const { secrets } = hospital.directory
-  const old = exitFrom(hospital.directory, id)
+  const old = await exitFrom(hospital, id)
   const puppet = await byHand(village, hospital, hub, id)
   const ready = () => [...hub.node.channels(), ...payer.node.channels()].every((one) => one.ready || !one.connected)
   await until(() => hub.node.channel(id)?.ready === true && ready())

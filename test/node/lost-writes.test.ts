@@ -114,7 +114,7 @@ t.test(
 t.test('nothing is left, the peer posts an old state and is gone: the tower alone has the newest', async (t) => {
   const id = await channel()
   await pay(1_000n)
-  const old = exitFrom(bob.directory, id)
+  const old = await exitFrom(bob, id)
   const wish = { amount: cents(300n), reference: 'back', expiresIn: 100_000 }
   const { text } = must(await alice.node.issueInvoice('back', wish))
   must(await bob.node.pay('back', text, cents(0n)))

@@ -144,7 +144,7 @@ for (const kind of FAULTS) {
 }
 
 t.test('after all of it an old state is punished in the hub’s absence', async (t) => {
-  const old = exitFrom(payer.directory, up)
+  const old = await exitFrom(payer, up)
   await payment()
   await until(calm)
   const { balance } = hub.node.channel(up)!

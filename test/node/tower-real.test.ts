@@ -61,7 +61,7 @@ const verdictsOn = async (lines: readonly string[], channel: ChannelId) => {
 
 t.test('the real tower signs for every round, and answers while its client is away', async (t) => {
   await pay(alice, bob, 'one')
-  const old = exitFrom(alice.directory, id)
+  const old = await exitFrom(alice, id)
   await pay(alice, bob, 'two')
   await pay(bob, alice, 'three')
   await until(() => bob.node.status().towers.every(({ behind }) => behind === 0))
