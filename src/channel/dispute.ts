@@ -3,8 +3,8 @@
  * asking twice, or after somebody else, is harmless. Nothing of the peer is heard but what can raise the standing state.
  */
 import { type Digest, equalBytes } from '../base/bytes.js'
-import { decodeChannelState, decodeLocks } from '../base/channel-state.js'
-import type { LedgerTime } from '../base/ports/chain.js'
+import { decodeChannelState, decodeLocks, type PublicLock } from '../base/channel-state.js'
+import type { Dispute, LedgerTime } from '../base/ports/chain.js'
 import type { TransactionOf } from '../base/transaction.js'
 import { outcomeOf } from './predicate.js'
 import { takeShown } from './recovery.js'
@@ -83,15 +83,20 @@ export function driveDispute(turn: Turn): undefined {
   submitFor(turn, version, { kind: 'supersede', ...named(turn), ...signed })
 }
 
+/** L9: the locks that the settlement waits for; undefined for a state that the contract would not have taken. */
+export function standingLocks({ standing }: Dispute): readonly PublicLock[] | undefined {
+  const state = decodeChannelState(standing)
+  const locks = state.ok ? decodeLocks(state.value.locks) : state
+  return locks.ok ? locks.value : undefined
+}
+
 /** L9: one proof, once every lock of the standing state is decided in our view. A worker that never answers is asked again. */
 function askSettlement(turn: Turn): undefined {
   const { dispute, submitted, settling } = turn.state
   const { env, context } = turn
   if (dispute === null || submitted.has('settle')) return
   if (settling !== null && env.view.time <= settling + context.policy.margin) return
-  const state = decodeChannelState(dispute.standing)
-  const locks = state.ok ? decodeLocks(state.value.locks) : state
-  const undecided = !locks.ok || locks.value.some((lock) => outcomeOf(env, lock) === 'undecided')
+  const undecided = standingLocks(dispute)?.some((lock) => outcomeOf(env, lock) === 'undecided') ?? true
   if (undecided) return
   const opened = openOwn(context, dispute.standing)
   if (!opened.ok) return // nothing that we ever signed; whoever can open it settles

@@ -106,6 +106,7 @@ export function recommitted(turn: Turn): undefined {
   voidOwn(turn)
   const pending = turn.state.pending.filter((operation) => operation.from !== turn.context.side)
   update(turn, { link: 'live', pending })
+  repeatShutdown(turn) // one that was wanted meanwhile has not left
 }
 
 /** C8. Claims and releases are proposed anew from their notes; offers are the shell's to make again. */

@@ -258,6 +258,9 @@ function waitingOn(turn: Turn): string | null {
   const claimed = close.claimedCommit(state)
   if (claimed !== undefined && state.phase === 'open' && state.link !== 'down') return `state ${claimed}`
   if (!roundsRun(state)) return null
+  // C10: first, and so owed since it was said, whatever rounds the peer still makes: nothing else stands between.
+  const { sent, received } = state.shutdown
+  if (sent && !received && state.link === 'live' && state.phase === 'open') return 'shutdown'
   if (state.outstanding !== null) return `ack of ${state.outstanding.content.version}`
   if (leads(context)) return null
   if (state.held !== null && env.view.height < state.held.at.height) return `height of ${state.held.version}`

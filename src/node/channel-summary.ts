@@ -1,8 +1,12 @@
 /** A channel as operators see it. */
 import type { Amount } from '../base/amount.js'
+import type { PublicLock } from '../base/channel-state.js'
+import type { Point } from '../base/curve/index.js'
 import { unreachable } from '../base/errors.js'
 import { idText } from '../base/ids.js'
 import type { LedgerTime } from '../base/ports/chain.js'
+import { lockOutcome } from '../chain-adapter/contract/channel-rules.js'
+import { standingLocks } from '../channel/dispute.js'
 import type { Policy } from '../router/policy.js'
 import { capacityOf } from './capacity.js'
 import type { ExitLicence } from './exit-licence.js'
@@ -46,6 +50,8 @@ export interface Surrounding {
   readonly towerLag: number | null
   readonly towerWaiting: number
   readonly view: LedgerTime
+  /** Ledger time at which the registry got this point's scalar (L8). */
+  readonly revealedAt: (point: Point) => number | undefined
 }
 
 export function summaryOf(channel: LiveChannel, around: Surrounding): ChannelSummary {
@@ -71,20 +77,32 @@ export function summaryOf(channel: LiveChannel, around: Surrounding): ChannelSum
     waiting: waitingFor(channel, around),
     deadline: state.dispute?.deadline ?? null,
     window: context.terms.window,
-    backAt: backAt(channel, around.view),
+    backAt: backAt(channel, around),
     exit,
     policy,
   }
 }
 
 /** L9: after the deadline, and once every lock is won or dead: at the latest when the last one expires. */
-function backAt({ state, context }: LiveChannel, view: LedgerTime): number | null {
+function backAt({ state, context }: LiveChannel, { view, revealedAt }: Surrounding): number | null {
   if (state.phase === 'closed' || state.phase === 'funding') return null
   const deadline = state.dispute?.deadline ?? view.time + context.terms.window
-  return Math.max(deadline, ...state.current.content.locks.map(({ expiry }) => expiry)) + 1
+  const undecided = paidLocks(state, view).filter((lock) => isUndecided(lock, view, revealedAt))
+  return Math.max(deadline, ...undecided.map(({ expiry }) => expiry)) + 1
 }
 
-function waitingFor({ state }: LiveChannel, { connected, exit, view }: Surrounding): string | null {
+/** Of the state that will be settled: the one that stands, or ours while it can still supersede that (L7). */
+function paidLocks({ dispute, current }: LiveChannel['state'], { time }: LedgerTime): readonly PublicLock[] {
+  if (dispute === null) return current.content.locks
+  const supersedes = time <= dispute.deadline && current.content.version > dispute.standingVersion
+  return supersedes ? current.content.locks : (standingLocks(dispute) ?? [])
+}
+
+const isUndecided = (lock: PublicLock, { time }: LedgerTime, revealedAt: Surrounding['revealedAt']): boolean =>
+  lockOutcome(lock, revealedAt(lock.point), time) === 'undecided'
+
+function waitingFor({ state }: LiveChannel, around: Surrounding): string | null {
+  const { connected, exit } = around
   switch (state.phase) {
     case 'funding':
       return 'the opening on the ledger'
@@ -97,9 +115,9 @@ function waitingFor({ state }: LiveChannel, { connected, exit, view }: Surroundi
     case 'exiting':
       return 'the exit on the ledger'
     case 'disputed':
-      return waitingInDispute(state, view)
+      return waitingInDispute(state, around)
     case 'recovery':
-      return state.dispute === null ? "the peer's newest state and its close" : waitingInDispute(state, view)
+      return state.dispute === null ? "the peer's newest state and its close" : waitingInDispute(state, around)
     case 'closed':
       return null
     default:
@@ -107,7 +125,8 @@ function waitingFor({ state }: LiveChannel, { connected, exit, view }: Surroundi
   }
 }
 
-function waitingInDispute({ dispute, current }: LiveChannel['state'], view: LedgerTime): string {
-  if (dispute !== null && view.time <= dispute.deadline) return 'the deadline'
-  return current.content.locks.some(({ expiry }) => view.time <= expiry) ? 'locks to be won or dead' : 'the settlement'
+function waitingInDispute(state: LiveChannel['state'], { view, revealedAt }: Surrounding): string {
+  if (state.dispute !== null && view.time <= state.dispute.deadline) return 'the deadline'
+  const undecided = paidLocks(state, view).some((lock) => isUndecided(lock, view, revealedAt))
+  return undecided ? 'locks to be won or dead' : 'the settlement'
 }

@@ -119,6 +119,43 @@ t.test('C10: signed is terminal: whatever arrives, no round follows, across rest
   }
 })
 
+t.test(
+  'C10: a shutdown that the peer does not answer is owed since it was said, whatever rounds it still makes',
+  async (t) => {
+    for (const asker of [0, 1] as const) {
+      const world = live()
+      const other = asker === 0 ? 1 : 0
+      const waiting = () => world.parties[asker].state.waiting
+      const { time } = world.ledger
+      world.input(asker, { type: 'closeWanted' })
+      t.match(waiting(), { on: 'shutdown', since: time })
+      world.parties[asker].outgoing.pop() // the peer acts as if it had not heard it
+      world.tick(10)
+      world.input(other, { type: 'offer', operations: [pay(3n)] })
+      world.settle()
+      t.match(waiting(), { on: 'shutdown', since: time }, 'pays are no answer')
+      t.equal(world.parties[asker].state.current.content.version, 1)
+      world.heal()
+      t.not(waiting()?.on, 'shutdown', 'said again on the next connection, and answered')
+      t.equal(world.alice.toldOf('proveClose').length, 1)
+    }
+  },
+)
+
+t.test('C8, C10: a shutdown wanted while a commit is made up for leaves after it', async (t) => {
+  const world = live()
+  world.input(0, { type: 'offer', operations: [pay(9n)] })
+  world.deliver(0) // the proposal; the commit is lost
+  world.cut()
+  world.connect()
+  world.deliver(0)
+  t.equal(world.bob.state.link, 'recommit')
+  world.input(1, { type: 'closeWanted' })
+  world.settle()
+  t.same(world.alice.state.shutdown, { sent: true, received: true })
+  t.equal(world.alice.toldOf('proveClose').length, 1)
+})
+
 t.test('an offer that lapsed is proved anew with the same balances', async (t) => {
   const world = live()
   world.input(0, { type: 'closeWanted' })

@@ -1,11 +1,13 @@
 /** C10, S2: when a channel ends without its peer. Time by hand; a tower has confirmed, so that nothing hides behind S2's wait. */
 import t from 'tap'
 import type { Input } from '../../src/channel/types.js'
+import { type Surrounding, summaryOf } from '../../src/node/channel-summary.js'
 import type { Tx } from '../../src/node/engine.js'
 import { Exits, type ExitsParts } from '../../src/node/exits.js'
 import { HeardTime } from '../../src/node/heard-time.js'
 import { type LiveChannel, liveChannel } from '../../src/node/live-channel.js'
 import { emptyJournal } from '../../src/store/journal.js'
+import { live, pay } from '../channel/mallory.js'
 import { openPair, World } from '../channel/world.js'
 
 const ABSENT = 1_000
@@ -215,5 +217,41 @@ t.test('no waiting outvotes a tower that names a newer state and has not shown i
   pass(10 * ABSENT)
   t.same(reasons, [])
   t.same(exits.licence(channel), { kind: 'never', bar: 'tower' })
+  t.end()
+})
+
+t.test('L9: a dispute waits for the locks of the state that stands, not for those of the newest', (t) => {
+  const world = live()
+  const locked = world.alice.state.current
+  for (const [at, lock] of [0, 1].map((from) => ({ from, id: 1 })).entries()) {
+    world.input(at === 0 ? 1 : 0, {
+      type: 'giveBack',
+      lock: lock as { from: 0 | 1; id: number },
+      reason: new Uint8Array(),
+    })
+    world.settle()
+  }
+  world.input(0, { type: 'offer', operations: [pay(1n)] })
+  world.settle()
+  const empty = world.alice.state.current
+  const [{ expiry }] = locked.content.locks as unknown as [{ expiry: number }]
+  t.equal(empty.content.locks.length, 0)
+  const said = (standing: typeof locked, newest: typeof locked, time: number, revealedAt: number | undefined) => {
+    const { context, state } = world.alice
+    const channel = liveChannel(context, state, emptyJournal(context.terms.channel))
+    const { version } = standing.content
+    const revocation = standing.state.revocations[1]
+    const dispute = { poster: 1 as const, version, revocation, deadline: 1_100, standing: standing.encoded }
+    channel.state = { ...state, phase: 'disputed', current: newest, dispute: { ...dispute, standingVersion: version } }
+    const around = { view: { height: 9, time }, revealedAt: () => revealedAt } as unknown as Surrounding
+    const { waiting, backAt } = summaryOf(channel, { ...around, exit: { kind: 'granted' }, connected: true })
+    return [waiting, backAt]
+  }
+  t.same(said(locked, empty, 1_100, undefined), ['the deadline', 1_101], 'ours supersedes what stands')
+  t.same(said(locked, empty, 1_101, undefined), ['locks to be won or dead', expiry + 1], 'too late for that')
+  t.same(said(locked, empty, expiry + 1, undefined), ['the settlement', 1_101])
+  t.same(said(locked, empty, 1_101, 1_050), ['the settlement', 1_101], 'all are won')
+  t.same(said(empty, locked, 1_101, undefined), ['the settlement', 1_101], 'the newest lost its time')
+  t.same(said(empty, locked, 1_100, undefined), ['the deadline', 1_101], 'the older one cannot supersede')
   t.end()
 })
