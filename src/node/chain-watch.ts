@@ -16,6 +16,8 @@ import { tableKey } from '../store/tables.js'
 import type { Logger, Timers } from '../wire/environment.js'
 import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
+import type { LiveChannel } from './live-channel.js'
+import { Unheard } from './unheard.js'
 import { Waiters } from './waiters.js'
 
 const CURSOR = tableKey('node', utf8('cursor'))
@@ -40,6 +42,7 @@ export class ChainWatch {
   readonly #stop = new AbortController()
   readonly #done: Promise<void>[] = []
   readonly #waiters: Waiters
+  readonly #unheard = new Unheard()
   #advanced = false
   #cursor: number
   #head: (LedgerTime & { readonly cursor: number }) | undefined
@@ -78,6 +81,7 @@ export class ChainWatch {
   }
 
   start(): void {
+    this.#unheard.load((key) => this.engine.get(key), this.channels.all())
     this.#done.push(this.#followEvents(), this.#followHeads())
   }
 
@@ -141,17 +145,36 @@ export class ChainWatch {
       }
     }
     const channel = 'channel' in tx_ ? this.channels.get(tx_.channel as ChannelId) : undefined
-    if (channel !== undefined) {
-      const at = { height: event.height, time: event.time }
-      if (tx_.kind === 'openChannel' && equalBytes(tx_.state, channel.context.terms.state)) {
-        this.channels.step(tx, channel, { type: 'funded' })
-      } else if (tx_.kind === 'exit' || tx_.kind === 'supersede') {
-        this.channels.step(tx, channel, { type: 'posted', transaction: tx_, at })
-      } else if (tx_.kind === 'closeChannel' || tx_.kind === 'settle' || tx_.kind === 'punish') {
-        this.channels.step(tx, channel, { type: 'paidOut', by: tx_.kind, at })
-      }
+    if (channel === undefined) this.#rest(tx, event)
+    else if (this.#unheard.has(channel) || !this.#hear(tx, channel, event)) {
+      this.#unheard.keep(tx, channel, event)
+      this.logger.warn('ledger.event_unheard', { channel: channel.text, kind: tx_.kind })
     }
-    this.#rest(tx, event)
+  }
+
+  /** @returns false where the channel could not take it */
+  #hear(tx: Tx, channel: LiveChannel, event: LedgerEvent): boolean {
+    const heard = this.#step(tx, channel, event)
+    if (heard) this.#rest(tx, event)
+    return heard
+  }
+
+  #step(tx: Tx, channel: LiveChannel, { transaction, height, time }: LedgerEvent): boolean {
+    const at = { height, time }
+    switch (transaction.kind) {
+      case 'openChannel':
+        if (!equalBytes(transaction.state, channel.context.terms.state)) return true
+        return this.channels.step(tx, channel, { type: 'funded' })
+      case 'exit':
+      case 'supersede':
+        return this.channels.step(tx, channel, { type: 'posted', transaction, at })
+      case 'closeChannel':
+      case 'settle':
+      case 'punish':
+        return this.channels.step(tx, channel, { type: 'paidOut', by: transaction.kind, at })
+      default:
+        return true
+    }
   }
 
   /** What breaks at one event must not make this node deaf to those that follow. */
@@ -159,8 +182,8 @@ export class ChainWatch {
     try {
       tx.attempt(() => this.handlers.event(tx, event))
     } catch (error) {
-      if (!(error instanceof InvariantError)) throw error
-      this.logger.warn('ledger.event_failed', { kind: event.transaction.kind, clause: error.clause })
+      const clause = error instanceof InvariantError ? error.clause : 'C11'
+      this.logger.warn('ledger.event_failed', { kind: event.transaction.kind, clause })
     }
   }
 
@@ -173,7 +196,10 @@ export class ChainWatch {
     if (!first && head.height <= this.#view.height) return
     this.#view = { height: head.height, time: head.time }
     this.engine.do((tx) => {
-      for (const channel of this.channels.all()) this.channels.step(tx, channel, { type: 'tick' })
+      for (const channel of this.channels.all()) {
+        if (this.#unheard.has(channel)) this.#unheard.again(tx, channel, (event) => this.#hear(tx, channel, event))
+        this.channels.step(tx, channel, { type: 'tick' })
+      }
     })
     this.handlers.advanced(this.#view)
   }

@@ -55,6 +55,7 @@ export type WorkEffect = Extract<
  */
 const DEFENCE: ReadonlySet<Input['type']> = new Set([
   'tick',
+  'funded',
   'fulfill',
   'revealWanted',
   'posted',
@@ -131,19 +132,21 @@ export class Channels {
     if (channel.stopped !== undefined) told(operations.map(() => refuse('channel_not_open')))
   }
 
-  step(tx: Tx, channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): void {
-    if (channel.stopped === undefined || DEFENCE.has(input.type)) this.#run(tx, channel, input)
+  /** @returns whether the channel took it; false after a defect, and where a stopped one does not hear such things. */
+  step(tx: Tx, channel: LiveChannel, input: Exclude<Input, { type: 'offer' }>): boolean {
+    return (channel.stopped === undefined || DEFENCE.has(input.type)) && this.#run(tx, channel, input)
   }
 
   /**
    * A defect stops the channel, and no other. What its defence must hear it hears once more as a stopped one; an exit
    * at least in its record, or nobody would ever answer it.
    */
-  #run(tx: Tx, channel: LiveChannel, input: Input, told?: (results: readonly Result<number>[]) => void): void {
+  #run(tx: Tx, channel: LiveChannel, input: Input, told?: (results: readonly Result<number>[]) => void): boolean {
     const { stopped } = channel
-    if (this.#attempt(tx, channel, input, told) || !DEFENCE.has(input.type)) return
-    if (stopped === undefined && this.#attempt(tx, channel, input)) return
-    if (input.type === 'posted') this.#attempt(tx, channel, { ...input, recordOnly: true })
+    if (this.#attempt(tx, channel, input, told)) return true
+    if (!DEFENCE.has(input.type)) return false
+    if (stopped === undefined && this.#attempt(tx, channel, input)) return true
+    return input.type === 'posted' && this.#attempt(tx, channel, { ...input, recordOnly: true })
   }
 
   /** Nothing of a step that fails is kept, neither in the machine nor at the desk; nothing of it leaves. */

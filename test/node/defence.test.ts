@@ -13,7 +13,7 @@ import { parseInvoice } from '../../src/router/invoice.js'
 import { sessionKeyFrom } from '../../src/router/onion/crypto.js'
 import { type Route, routeOffer } from '../../src/router/route.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { byHand, exitFrom, exitOf, post, unanswered } from './adversary.js'
+import { about, byHand, exitFrom, exitOf, post, types, unanswered } from './adversary.js'
 import { cents, total, until, Village, type Villager } from './village.js'
 
 const WINDOW = 600
@@ -90,6 +90,42 @@ t.test('C11: a channel that stopped: a revoked exit is punished', async (t) => {
   t.equal(await total(bob), before + 100_000n)
   alice = await village.start('alice', config)
 })
+
+t.test(
+  'C11: a defect at the exit itself loses it to no defence: heard again with a later head, or by a later process',
+  async (t) => {
+    for (const restarted of [false, true]) {
+      await reconnect()
+      const before = await total(bob)
+      const id = await channel()
+      await pay(10n)
+      const old = await exitFrom(alice, id)
+      await pay(60_000n)
+      await village.stop(alice)
+      const { towers } = partsOf(bob)
+      const { stepped } = towers
+      towers.stepped = (tx, one, from) => {
+        if (one.text === liveOf(bob, id).text && one.state.phase === 'disputed') throw new TypeError('a defect')
+        stepped.call(towers, tx, one, from)
+      }
+      await post(ledger, old)
+      await ledger.advance({ seconds: 1 })
+      await until(() => bob.node.status().height >= ledger.head.height)
+      t.match(bob.node.channel(id), { phase: 'open', stopped: 'C11' })
+      t.equal(await total(bob), before - 50_000n)
+      if (restarted) {
+        await village.stop(bob)
+        bob = await village.start('bob', config)
+      } else towers.stepped = stepped
+      await ledger.advance({ seconds: 1 })
+      await until(() => bob.node.channel(id)?.phase === 'closed')
+      t.equal(await total(bob), before + 100_000n, 'the whole pool')
+      const ends = types(await about(bob, id)).filter((type) => /disputed|punished|closed/.test(type))
+      t.same(ends, ['channel.disputed', 'channel.punished', 'channel.closed'])
+      alice = await village.start('alice', config)
+    }
+  },
+)
 
 t.test(
   'C11: a channel that stopped: an older exit is superseded, what is known is revealed, the rest settled',
