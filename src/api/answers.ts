@@ -117,6 +117,14 @@ export const zInvoiceJson = z.object({
   expires: z.int(),
   paid: z.boolean(),
   receipt: z.string().nullable().describe('Once paid: what the payer holds too.'),
+  can_receive_minor: zMinor
+    .nullable()
+    .default(null)
+    .describe('While it is not paid: what the channels of this node can receive together, in parts.'),
+  warning: zCode
+    .nullable()
+    .default(null)
+    .describe('`no_capacity_to_payee`: it asks for more than that, and no payer can pay it as things stand (R7).'),
 })
 export const zInvoicesJson = z.object({ invoices: z.array(zInvoiceJson), cursor: z.int() })
 export const zQuoteJson = z.object({
@@ -124,6 +132,11 @@ export const zQuoteJson = z.object({
   fee_minor: zMinor,
   hops: z.int(),
   parts: z.int().default(1),
+  can_send_minor: zMinor
+    .nullable()
+    .default(null)
+    .describe('What the channels of this node can send together now, fees included; in one of them:'),
+  can_send_at_once_minor: zMinor.nullable().default(null).describe('What goes without parts.'),
 })
 export const zPaymentJson = z.object({
   key: z.string(),
@@ -138,6 +151,14 @@ export const zPaymentJson = z.object({
   hops: z.int().nullable(),
   parts: z.int().default(1).describe('Paths by which it went.'),
   code: zCode.nullable().describe('Why it failed.'),
+  failed_at: z
+    .object({
+      hop: z.int().describe('1 is the peer of the own channel; as many as the route had is the payee.'),
+      account: z.string(),
+    })
+    .nullable()
+    .default(null)
+    .describe('Which hop said so; null: this node itself, or no hop that named itself.'),
   attempts: z.int(),
   receipt: z.string().nullable().describe('Proof of payment, a JSON text: verify it offline.'),
 })
@@ -157,6 +178,7 @@ export const zRevokedJson = z.object({ id: z.string(), revoked: z.literal(true) 
 export const zEventJson = z.looseObject({ cursor: z.int(), type: z.string(), time: z.int() })
 export const zEventsJson = z.object({ events: z.array(zEventJson), cursor: z.int() })
 
+export type InvoiceAnswer = z.output<typeof zInvoiceJson>
 export type PaymentAnswer = z.output<typeof zPaymentJson>
 export type ChannelAnswer = z.output<typeof zChannelJson>
 export type PolicyAnswer = z.output<typeof zPolicyJson>

@@ -28,13 +28,15 @@ const shown = (name: string | undefined): string =>
 export function idempotencyKey({ headers }: FastifyRequest): string {
   const key = headers['idempotency-key']
   if (key === undefined || key === '') throw new MeridianError('request_key_missing')
-  if (typeof key === 'string' && isKey(key)) return key
-  throw new MeridianError('bad_request', `Idempotency-Key: 1 to ${LIMITS.key_characters} printable ASCII characters`)
+  if (isKey(key)) return key
+  throw new MeridianError('bad_request', KEY_FORM)
 }
 
+export const KEY_FORM = `Idempotency-Key: 1 to ${LIMITS.key_characters} printable ASCII characters`
+
 /** Idempotency keys (R5) are printable ASCII. */
-export const isKey = (text: string): boolean =>
-  text.length >= 1 && text.length <= LIMITS.key_characters && /^[\x20-\x7e]+$/.test(text)
+export const isKey = (text: unknown): text is string =>
+  typeof text === 'string' && text.length >= 1 && text.length <= LIMITS.key_characters && /^[\x20-\x7e]+$/.test(text)
 
 /** 64 hexadecimal digits; undefined for anything else. */
 export const parseDigest = (text: string): Digest | undefined =>

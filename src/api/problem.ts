@@ -13,6 +13,7 @@ const BY_ACTION: Record<Action, number> = {
   call_operator: 500,
 }
 const BY_CODE: Partial<Record<ErrorCode, number>> = {
+  api_rate: 429,
   bad_address: 400,
   bad_amount: 400,
   bad_encoding: 400,

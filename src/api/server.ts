@@ -6,6 +6,7 @@ import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { Node } from '../node/node.js'
 import type { Logger } from '../wire/environment.js'
+import { Rates } from '../wire/rates.js'
 import { removeApiFile, writeApiFile } from './api-file.js'
 import { endpoints } from './endpoints.js'
 import { Metrics } from './metrics.js'
@@ -30,6 +31,8 @@ export interface ApiOptions {
   readonly host?: string
   /** Default 0: a free one. */
   readonly port?: number
+  /** Of one token, and of one address without a token. */
+  readonly requests_per_s?: number
   readonly heartbeat_ms?: number
   readonly stall_ms?: number
 }
@@ -48,7 +51,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   setMaxListeners(0, stopping.signal) // one per wait and stream under way, each taken off again
   const now = () => node.time
   const tokens = new Tokens(node.engine, token, now)
-  const app = createApp(logger, tokens)
+  const rates = new Rates(options.requests_per_s ?? LIMITS.api_requests_per_s, LIMITS.api_addresses)
+  const app = createApp(logger, tokens, rates)
   const metrics = new Metrics(node)
   watchRequests(app, metrics)
   const routes = new Routes({
@@ -81,7 +85,7 @@ async function closeApi(app: FastifyInstance, dir: string, stopping: AbortContro
   clearTimeout(cut)
 }
 
-function createApp(logger: Logger, tokens: Tokens): FastifyInstance {
+function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstance {
   const app = fastify({
     exposeHeadRoutes: false,
     bodyLimit: LIMITS.api_body_bytes,
@@ -93,11 +97,13 @@ function createApp(logger: Logger, tokens: Tokens): FastifyInstance {
   app.server.maxConnections = LIMITS.api_connections
   app.addHook('onRequest', async ({ headers, routeOptions, socket }) => {
     const { scopes } = routeOptions.config
-    if (scopes === null) return
-    const given = tokens.scopesOf(headers.authorization, socket.remoteAddress)
-    if (given === undefined) throw new MeridianError('unauthorized')
-    if (scopes === undefined || given.includes('admin')) return
-    if (!scopes.some((scope) => given.includes(scope))) throw new MeridianError('scope_missing', scopes.join(' or '))
+    if (scopes === null) return // as cheap as a refusal, and a probe must not starve beside a flood
+    const caller = tokens.callerOf(headers.authorization, socket.remoteAddress)
+    if (!rates.take(caller?.id ?? `from ${socket.remoteAddress}`)) throw new MeridianError('api_rate')
+    if (caller === undefined) throw new MeridianError('unauthorized')
+    if (scopes === undefined || caller.scopes.includes('admin')) return
+    if (!scopes.some((one) => caller.scopes.includes(one)))
+      throw new MeridianError('scope_missing', scopes.join(' or '))
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
@@ -122,6 +128,7 @@ function fail(logger: Logger, error: unknown, request: FastifyRequest, reply: Fa
   if (problem.code === 'internal')
     logger.warn('api.internal', { route: request.routeOptions?.url ?? '', ...whereOf(error) })
   if (problem.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
+  if (problem.code === 'api_rate') reply.header('retry-after', '1')
   return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem))
 }
 

@@ -30,6 +30,12 @@ const SCHEME = /^Bearer ([\x21-\x7e]{1,256})$/i
 /** SHA-256, as tokens are kept. */
 export const tokenHash = (token: string): Uint8Array => createHash('sha256').update(utf8(token)).digest()
 
+export interface Caller {
+  /** The token's. */
+  readonly id: string
+  readonly scopes: readonly Scope[]
+}
+
 const idOf = (hash: Uint8Array): string => idText(hash as Token['hash']).slice(0, 16)
 const viewOf = ({ name, scopes, hash, created }: Token) => ({ id: idOf(hash), name, scopes, created })
 
@@ -50,13 +56,16 @@ export class Tokens {
     this.#start = tokenHash(startToken)
   }
 
-  /** What this caller may do; undefined for a stranger. */
-  scopesOf(authorization: string | undefined, remote: string | undefined): readonly Scope[] | undefined {
+  /** Who calls and what it may do; undefined for a stranger. */
+  callerOf(authorization: string | undefined, remote: string | undefined): Caller | undefined {
     const token = SCHEME.exec(authorization ?? '')?.[1]
     if (token === undefined) return undefined
     const hash = tokenHash(token)
-    if (timingSafeEqual(hash, this.#start)) return LOOPBACK.test(remote ?? '') ? ['admin'] : undefined
-    return this.#known.find((known) => timingSafeEqual(known.hash, hash))?.scopes
+    if (timingSafeEqual(hash, this.#start)) {
+      return LOOPBACK.test(remote ?? '') ? { id: idOf(hash), scopes: ['admin'] } : undefined
+    }
+    const known = this.#known.find((one) => timingSafeEqual(one.hash, hash))
+    return known === undefined ? undefined : { id: idOf(hash), scopes: known.scopes }
   }
 
   list() {

@@ -3,6 +3,7 @@ import type { Amount } from '../base/amount.js'
 import type { Digest } from '../base/bytes.js'
 import { idText } from '../base/ids.js'
 import type { SubmitReceipt } from '../base/ports/chain.js'
+import type { Capacities } from '../node/capacity.js'
 import type { ChannelSummary } from '../node/channel-summary.js'
 import type { NumberedEvent } from '../node/event-log.js'
 import { EXIT_BARS, type ExitLicence } from '../node/exit-licence.js'
@@ -103,7 +104,12 @@ export const closedView = ({ channel, phase, deadline, backAt }: ChannelSummary)
 
 const idOrNull = (id: Digest | null): string | null => (id === null ? null : idText(id))
 
-export const invoiceView = ({ invoice, text, paid }: IssuedRow, receipt: string | null) => ({
+/** @param canReceive by all channels together (R7). */
+export const invoiceView = (
+  { invoice, text, paid }: IssuedRow,
+  receipt: string | null,
+  { canReceive }: Pick<Capacities, 'canReceive'>,
+) => ({
   id: idText(invoiceDigest(invoice)),
   invoice: text,
   amount_minor: minor(invoice.amount),
@@ -113,6 +119,8 @@ export const invoiceView = ({ invoice, text, paid }: IssuedRow, receipt: string 
   expires: invoice.expires,
   paid,
   receipt,
+  can_receive_minor: paid ? null : minor(canReceive),
+  warning: !paid && invoice.amount > canReceive ? ('no_capacity_to_payee' as const) : null,
 })
 
 export const paymentView = (payment: PaymentView) => ({
@@ -128,15 +136,18 @@ export const paymentView = (payment: PaymentView) => ({
   hops: payment.hops,
   parts: payment.parts,
   code: payment.code,
+  failed_at: payment.failedAt,
   attempts: payment.attempts,
   receipt: payment.receipt,
 })
 
-export const quoteView = (quote: PaymentQuote) => ({
+export const quoteView = (quote: PaymentQuote, { canSend, canSendAtOnce }: Capacities) => ({
   amount_minor: minor(quote.amount),
   fee_minor: minor(quote.fee),
   hops: quote.hops,
   parts: quote.parts,
+  can_send_minor: minor(canSend),
+  can_send_at_once_minor: minor(canSendAtOnce),
 })
 
 /** The event's own fields; a paid invoice brings its receipt, which rests in no row. */

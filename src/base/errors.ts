@@ -277,6 +277,10 @@ export const ERRORS = {
   claims_header: entry('fix_request', 'The first line does not name each required column exactly once.'),
   duplicate_claim: entry('fix_request', 'A claim with this Id stands further up; no claim is paid twice.'),
   // operator API (PRODUCT.md)
+  api_rate: entry(
+    'wait',
+    'Too many requests with this token, or from this address without a good one; nothing was begun.',
+  ),
   bad_request: entry('fix_request', 'A field of the request is missing, unknown or has a wrong form.'),
   not_found: entry('fix_request', 'There is nothing under this address or name.'),
   request_key_missing: entry('fix_request', 'A write needs the header Idempotency-Key.'),

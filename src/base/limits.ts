@@ -160,6 +160,9 @@ export const LIMITS = {
   api_streams: 32,
   api_page: 1_000,
   api_tokens: 64,
+  /** Operator API: requests of one token, and of one address without a token; addresses whose rate is remembered. */
+  api_requests_per_s: 1_000,
+  api_addresses: 1_024,
   /** Payments under way whose time is taken. */
   api_payments_timed: 10_000,
   api_answer_bytes: 16_777_216,

@@ -130,6 +130,13 @@ export const CONFIG = {
     'Where peers and payers reach this node, if not where it listens: behind a relay, a proxy, NAT. Told to peers.',
     'A wrong one makes invoices that nobody can pay.',
   ),
+  announce_channels: key(
+    flag,
+    true,
+    'A hub: its channels with other hubs that announce, and what it asks for forwarding there, are made public (R4).',
+    null,
+    'false: payers find this hub by invoices alone, and other hubs never route over its channels with them.',
+  ),
   api_host: key(
     text((given) => /^[A-Za-z0-9.:-]{1,250}$/.test(given), 'an address of this machine, such as 127.0.0.1'),
     '127.0.0.1',
@@ -143,6 +150,13 @@ export const CONFIG = {
     'Port of the operator API; 0 takes a free one, which api.json names.',
     null,
     'Whoever has a token of scope pay or admin moves the money.',
+  ),
+  api_requests_per_s: key(
+    quota,
+    LIMITS.api_requests_per_s,
+    'Requests that one token may make, and one address without a good token. Above it the answer is 429 (`api_rate`).',
+    'per second',
+    'Too high: a program that went wild takes the time of payments. Too low holds back your own.',
   ),
   fee_base: key(
     money,

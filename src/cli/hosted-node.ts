@@ -66,7 +66,8 @@ export async function hostNode(options: HostOptions): Promise<HostedNode> {
     const node = await Node.open({ directory, chain, pool, config: nodeConfig, logger: log })
     closers.push(() => node.stop())
     need(await node.start())
-    const api = await startApi({ node, dir, logger: log, host: config.api_host, port: config.api_port })
+    const { api_host: host, api_port: port, api_requests_per_s: requests_per_s } = config
+    const api = await startApi({ node, dir, logger: log, host, port, requests_per_s })
     closers.push(() => api.close())
     return { dir, node, api, drain: () => drain(options, config, node), close }
   } catch (error) {
@@ -101,7 +102,7 @@ function openPolicyOf(config: Config): NodeConfig['open'] {
   }
 }
 
-function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
+export function configOf(config: Config, genesis: Pick<Genesis, 'amountBits'>, hub: boolean): NodeConfig {
   const forwarding = hub || config.role === 'hub'
   const base = defaultConfig(genesis.amountBits)
   return {
@@ -109,6 +110,7 @@ function configOf(config: Config, genesis: Genesis, hub: boolean): NodeConfig {
     forwarding,
     listen: listenOf(config.listen),
     announce: config.announce ?? null,
+    announceChannels: config.announce_channels,
     ledgerAgeMax: config.ledger_age_max_s,
     absent: config.absent_s,
     stall: config.stall_s,

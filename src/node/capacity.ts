@@ -1,5 +1,5 @@
 /** What a channel can carry right now, from our side (C9). */
-import { type Amount, plus } from '../base/amount.js'
+import { type Amount, plus, ZERO } from '../base/amount.js'
 import { otherSide } from '../base/channel-state.js'
 import type { Load } from '../router/jamming/reputation.js'
 import type { LiveChannel } from './live-channel.js'
@@ -40,5 +40,24 @@ export function capacityOf({ state, context, stopped }: LiveChannel): Capacity {
     canReceive: atLeastZero(balances[other] - terms.limits[side].reserve),
     slotsFree: Math.max(0, terms.limits[other].locks - offered.length),
     offered: { slots: offered.length, value: plus(...offered) },
+  }
+}
+
+/** What all open channels can carry together, in parts: each of their sums is an upper bound for one payment. */
+export interface Capacities {
+  readonly canSend: Amount
+  /** Of the channel that can send most: what goes without parts. */
+  readonly canSendAtOnce: Amount
+  readonly canReceive: Amount
+}
+
+/** Sending asks for rounds that run now; an invoice is paid later, when a peer that is away may be back. */
+export function capacitiesOf(channels: readonly LiveChannel[]): Capacities {
+  const open = channels.filter(({ state, stopped }) => state.phase === 'open' && stopped === undefined).map(capacityOf)
+  const sends = open.flatMap(({ ready, canSend }) => (ready ? [canSend] : []))
+  return {
+    canSend: plus(...sends),
+    canSendAtOnce: sends.reduce((most, canSend) => (canSend > most ? canSend : most), ZERO),
+    canReceive: plus(...open.filter(({ closing }) => !closing).map(({ canReceive }) => canReceive)),
   }
 }

@@ -18,7 +18,7 @@ import { formatTowerReceipt } from '../watchtower/tower-receipt.js'
 import type { PeerAddress } from '../wire/address.js'
 import { type Entropy, type Logger, systemTimers, type Timers } from '../wire/environment.js'
 import { assemble, type NodeParts } from './assemble.js'
-import { capacityOf } from './capacity.js'
+import { type Capacities, capacitiesOf, capacityOf } from './capacity.js'
 import { revealedIn } from './chain-watch.js'
 import { type ChannelSummary, summaryOf } from './channel-summary.js'
 import type { NodeConfig } from './config.js'
@@ -313,6 +313,11 @@ export class Node {
     return this.parts.invoices.receiptOf(issued)
   }
 
+  /** R7: how much payments can be, either way. */
+  get capacities(): Capacities {
+    return capacitiesOf(this.parts.channels.all())
+  }
+
   /** Oldest first, after an entry's number. */
   invoices(limit: number, after = 0) {
     return this.parts.invoices.list(limit, after)
@@ -332,7 +337,7 @@ export class Node {
   async rebalance(key: string, wish: RebalanceWish): Promise<Result<PaymentView>> {
     const named = parseRequestKey(key)
     if (!named.ok) return named
-    return this.#stopping ? refuse('unavailable', 'stopping') : rebalance(this.parts, key, wish)
+    return this.#closing ? refuse('unavailable', 'stopping') : rebalance(this.parts, key, wish)
   }
 
   /** An unconditional pay over one channel (C4): DirectPays.pay. Errors: also `not_found`. */

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../base/errors.js'
 import { idText } from '../base/ids.js'
 import { invoiceDigest } from '../router/invoice.js'
 import { costOf, paymentStatus } from '../router/payment.js'
-import type { Payment } from '../router/payment-record.js'
+import type { PartFailure, Payment } from '../router/payment-record.js'
 import { formatReceipt } from '../router/receipt.js'
 
 export interface PaymentView {
@@ -27,6 +27,8 @@ export interface PaymentView {
   /** Under way; once succeeded: those that were. */
   readonly parts: number
   readonly code: ErrorCode | null
+  /** R3: the hop that said so, 1 the first of its route. */
+  readonly failedAt: { readonly hop: number; readonly account: string } | null
   readonly attempts: number
   /** Receipt file, once succeeded. */
   readonly receipt: string | null
@@ -55,7 +57,11 @@ export function viewOf(payment: Payment): PaymentView {
     hops: phase === 'succeeded' ? payment.hops : null,
     parts: phase === 'open' ? payment.parts.length : phase === 'succeeded' ? payment.parts : 0,
     code: phase === 'failed' ? payment.failure.code : null,
+    failedAt: phase === 'failed' ? failedAt(payment.failure) : null,
     attempts,
     receipt: phase === 'succeeded' ? formatReceipt(invoice, payment.proof) : null,
   }
 }
+
+const failedAt = ({ hop, place }: PartFailure): PaymentView['failedAt'] =>
+  hop === null || place === null ? null : { hop: place, account: idText(hop) }

@@ -22,8 +22,9 @@ export type Part = z.output<typeof zPart>
 
 const zPartFailure = z.strictObject({
   code: z.custom<ErrorCode>((v) => typeof v === 'string' && isErrorCode(v)),
-  /** Null where no hop named itself. */
+  /** Null where no hop named itself; its place in its route, 1 the first. */
   hop: zPoint.nullable(),
+  place: zCount.nullable().default(null),
 })
 export type PartFailure = z.output<typeof zPartFailure>
 

@@ -49,6 +49,7 @@ export type PaymentEffect =
       readonly kind: 'part_failed'
       readonly code: ErrorCode
       readonly hop: AccountId | null
+      readonly place: number | null
       readonly policy: Policy | null
       readonly part: Part
     }
@@ -63,7 +64,7 @@ export type PaymentEffect =
     }
   /** After success: a part that the payee never took came back. The proof stands. */
   | { readonly kind: 'came_back'; readonly amount: Amount; readonly fee: Amount }
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly hop: AccountId | null }
+  | ({ readonly kind: 'failed' } & PartFailure)
 
 export interface PaymentStep {
   readonly payment: Payment
@@ -158,7 +159,7 @@ const fail = (payment: Open, failure: PartFailure): PaymentStep => ({
 
 /** What is known before it: the last part's own failure says more than that nothing else was found. */
 function giveUp(payment: Open, code: ErrorCode): PaymentStep {
-  const ending = payment.ending ?? payment.last ?? { code, hop: null }
+  const ending = payment.ending ?? payment.last ?? { code, hop: null, place: null }
   return payment.parts.length === 0 ? fail(payment, ending) : unchanged({ ...payment, ending })
 }
 
@@ -188,11 +189,11 @@ function succeed(payment: Open, part: Part, claimed: Scalar): PaymentStep {
 function failureOf(part: Part, reason: Uint8Array): { failure: PartFailure; policy: Policy | null } {
   const { secrets } = routeKeys(part.sessionKey, part.accounts)
   const read = readFailure(secrets, reason, LIMITS.route_hops)
-  if (read === undefined) return { failure: { code: 'failure_unreadable', hop: null }, policy: null }
+  if (read === undefined) return { failure: { code: 'failure_unreadable', hop: null, place: null }, policy: null }
   const message = decodeFailure(read.message)
   const hop = part.accounts[read.hop]!
   const code = placed(message?.code ?? 'failure_unreadable', read.hop, part.accounts.length)
-  return { failure: { code, hop }, policy: message?.policy ?? null }
+  return { failure: { code, hop, place: read.hop + 1 }, policy: message?.policy ?? null }
 }
 
 /** A part is out. What the payee itself says is final: no other path leads to another payee. */
@@ -224,9 +225,9 @@ function stepOpen(payment: Open, event: LockEvent): PaymentStep {
       return partFailed(payment, part, failure, policy)
     }
     case 'dead':
-      return partFailed(payment, part, { code: 'lock_expired', hop: null })
+      return partFailed(payment, part, { code: 'lock_expired', hop: null, place: null })
     case 'void':
-      return partFailed(payment, part, { code: codeOfOwnChannel(event.code), hop: null })
+      return partFailed(payment, part, { code: codeOfOwnChannel(event.code), hop: null, place: null })
     default:
       return unreachable(event)
   }

@@ -85,9 +85,9 @@ t.test('tokens open what their scopes name, until they are revoked', async (t) =
     ['::ffff:10.0.0.7', undefined],
     [undefined, undefined],
   ] as const) {
-    t.same(guard.scopesOf('Bearer of', remote), undefined)
-    t.same(new Tokens(alice.node.engine, 'ours', () => 0).scopesOf('Bearer ours', remote), scopes, `${remote}`)
-    t.same(guard.scopesOf(admin.authorization, remote), ['admin'], 'one that was made works from anywhere')
+    t.same(guard.callerOf('Bearer of', remote), undefined)
+    t.same(new Tokens(alice.node.engine, 'ours', () => 0).callerOf('Bearer ours', remote)?.scopes, scopes, `${remote}`)
+    t.same(guard.callerOf(admin.authorization, remote)?.scopes, ['admin'], 'one that was made works from anywhere')
   }
 })
 
@@ -120,6 +120,31 @@ t.test('the document names every route, and answers are what it says', async (t)
     t.match(page, { [`${set}`]: [], cursor: 'f'.repeat(66) })
     t.equal((await alice.call('GET', `${path}?after=x`)).status, 400)
   }
+})
+
+t.test('so many requests of one token and no more; nothing of the others is begun', async (t) => {
+  const limited = await nodes.start(await nodes.create('limited'), {}, { requests_per_s: 3 })
+  t.teardown(() => limited.close())
+  const token = 'another'
+  const wish = { name: token, scopes: ['admin'] as const, hash: bytesToHex(tokenHash(token)) }
+  await limited.client.createToken('k', wish)
+  const invoices = Array.from({ length: 60 }, (_, i) =>
+    limited.post('/v1/invoices', `key ${i}`, { amount_minor: '5', reference: 'r' }),
+  )
+  const answers = await Promise.all(invoices)
+  const refused = answers.findIndex(({ status }) => status === 429)
+  const problem = (await answers[refused]?.json()) as { readonly code: string; readonly action: string }
+  t.match(problem, { code: 'api_rate', action: 'wait' })
+  t.equal(answers[refused]?.headers.get('retry-after'), '1')
+  const other = await limited.call('GET', '/v1/node', { authorization: `Bearer ${token}` })
+  t.equal(other.status, 200, 'another token has a rate of its own')
+  t.equal((await limited.call('GET', '/readyz', { authorization: '' })).status, 200, 'a probe is not counted')
+  const { invoices: issued } = await new ApiClient({ url: limited.api.url, token }).invoices()
+  t.equal(issued.length, answers.filter(({ status }) => status === 201).length)
+  const guesses = await Promise.all(
+    Array.from({ length: 60 }, () => limited.call('GET', '/v1/node', { authorization: 'Bearer x' })),
+  )
+  t.ok(guesses.some(({ status }) => status === 429))
 })
 
 t.test('so many event streams and no more; a closed one makes room', async (t) => {

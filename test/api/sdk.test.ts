@@ -94,6 +94,9 @@ t.test('a write never throws once something may have started', async (t) => {
     [[problem(422, 'invoice_invalid')], 'invoice_invalid'],
     [[problem(409, 'insufficient_funds')], 'insufficient_funds'],
     [[problem(401, 'unauthorized')], 'unauthorized'],
+    [[problem(429, 'api_rate'), problem(429, 'api_rate'), paid], { status: 'succeeded' }],
+    [[problem(429, 'api_rate')], 'api_rate'],
+    [['cut', problem(429, 'api_rate')], pending('unavailable')],
   ] as [Reply[], unknown][]) {
     const { node, seen, close } = await scripted(replies)
     const label = JSON.stringify(replies)
@@ -118,6 +121,10 @@ t.test('a write never throws once something may have started', async (t) => {
     'unavailable',
     'nobody took the connection: nothing was sent',
   )
+  for (const bad of ['', 'caf\u20ac', 'a\nb', 'k'.repeat(256), undefined as never]) {
+    const refused = node.payments.create({ invoice: 'i', feeMax: 3n }, { idempotencyKey: bad })
+    t.equal(await outcome(refused), 'bad_request', 'a key that no header can carry is never pending')
+  }
   for (const bad of ['http://hospital.example', 'ftp://127.0.0.1', 'x']) {
     t.equal(await outcome(Meridian.connect({ url: bad, tokenFile: at('token') })), 'bad_address', bad)
   }

@@ -9,9 +9,10 @@ import { parseAccountId } from '../../src/base/ids.js'
 import { ROOT } from '../../src/base/root.js'
 import { connectLedger } from '../../src/chain-adapter/remote/client.js'
 import { moreSettings, readConfig } from '../../src/cli/config.js'
-import { CONFIG } from '../../src/cli/config-table.js'
+import { CONFIG, type ConfigFile } from '../../src/cli/config-table.js'
 import { readGenesis, readSecrets } from '../../src/cli/directory.js'
 import { EXIT, exitCodeOf } from '../../src/cli/exit.js'
+import { configOf } from '../../src/cli/hosted-node.js'
 import { nearestName } from '../../src/cli/nearest.js'
 import { group, type verb } from '../../src/cli/verb.js'
 import { loadVerbs } from '../../src/cli/verbs/index.js'
@@ -241,6 +242,10 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
   t.same(moreSettings('drain_s=5', moreSettings('log_file=-')), { log_file: '-', drain_s: '5' })
   t.throws(() => moreSettings('drian_s=5'), { message: /drain_s/ })
   t.match(await readConfig(at('alice'), moreSettings('drain_s=5')), { drain_s: 5 })
+  write({ role: 'hub', ledger })
+  const made = async (flags: ConfigFile) => configOf(await readConfig(at('alice'), flags), { amountBits: 48 }, false)
+  t.match(await made({}), { forwarding: true, announceChannels: true })
+  t.match(await made({ announce_channels: false }), { announceChannels: false })
   t.equal(nearestName('ledgre', ['role', 'ledger']), 'ledger')
 })
 

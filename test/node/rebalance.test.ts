@@ -92,7 +92,9 @@ t.test('what cannot be: said, with the side that lacks capacity, and nothing mov
   }
   t.equal(await failing('dear', wish(1_000n, 1n)), 'fee_above_limit')
   t.equal(await failing('own side', wish(190_000n)), 'no_capacity')
+  t.equal(alice.node.payment('own side')?.failedAt, null)
   t.equal(await failing('between hubs', wish(25_000n)), 'no_capacity_on_route', 'bob’s side toward carol')
+  t.same(alice.node.payment('between hubs')?.failedAt, { hop: 1, account: idText(bob.node.account) })
   t.equal(await failing('unknown', { ...wish(1n), from: toBob.slice().fill(7) as ChannelId }), 'not_found')
   const second = await more(alice, bob, 'alice bob 2', 5_000n)
   t.equal(await failing('one peer', { ...wish(1n), to: second }), 'circular_route')

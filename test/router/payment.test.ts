@@ -187,7 +187,7 @@ t.test('R2, R5: a failed attempt tells code and hop to the payer; then another a
   t.match(priced.effects, [failure], "with the hub's policy")
   t.match(paymentStatus(priced.payment), { status: 'pending' }, 'not ended: the shell decides')
   const given = step(priced.payment, { kind: 'give_up', code: 'no_route' })
-  t.same(given.effects, [{ kind: 'failed', code: 'fee_too_small', hop: bob.account }])
+  t.same(given.effects, [{ kind: 'failed', code: 'fee_too_small', hop: bob.account, place: 1 }])
   t.match(mayAttempt(given.payment), refusal('payment_ended'))
   const release = travel(ROUTE, session(2), { issued: undefined })
   if (release?.kind !== 'release') return t.fail('no release came back')
@@ -195,7 +195,7 @@ t.test('R2, R5: a failed attempt tells code and hop to the payer; then another a
   const ended = step(again, { kind: 'returned', lock: LOCK, reason: release.reason })
   t.same(
     ended.effects.at(-1),
-    { kind: 'failed', code: 'payment_details_wrong', hop: carol.account },
+    { kind: 'failed', code: 'payment_details_wrong', hop: carol.account, place: 2 },
     'the payee is final',
   )
   t.match(paymentStatus(ended.payment), { status: 'failed', attempts: 2 })
@@ -246,7 +246,7 @@ t.test('R5: pending is never failed; no second attempt while the first is not ou
   t.match(mayAttempt(payment), refusal('lock_expired'), 'attempts are bounded')
   t.throws(() => step(fresh(), { ...attempted(1), route: { ...ROUTE, fee: cents(101) } } as PaymentEvent), /^R5: /)
   t.match(step(fresh(), { kind: 'give_up', code: 'no_capacity' }).effects, [
-    { kind: 'failed', code: 'no_capacity', hop: null },
+    { kind: 'failed', code: 'no_capacity', hop: null, place: null },
   ])
   t.end()
 })

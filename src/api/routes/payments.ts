@@ -1,6 +1,8 @@
+import { formatGrouped } from '../../base/amount.js'
 import { MeridianError } from '../../base/errors.js'
 import { LIMITS } from '../../base/limits.js'
 import { need } from '../../chain-adapter/need.js'
+import type { Capacities } from '../../node/capacity.js'
 import { isKey, parseDigest, preferredWait } from '../parse.js'
 import type { Outcome } from '../requests.js'
 import type { Routes } from '../routes.js'
@@ -9,9 +11,13 @@ import { invoiceView, paymentView, quoteView } from '../views.js'
 export function addPaymentRoutes(routes: Routes): void {
   addInvoiceRoutes(routes)
   const { api, node } = routes
-  routes.read(api.routes, ({ query: { invoice, fee_max_minor } }) =>
-    quoteView(need(node.quote(invoice, fee_max_minor))),
-  )
+  routes.read(api.routes, ({ query: { invoice, fee_max_minor } }) => {
+    const quote = node.quote(invoice, fee_max_minor)
+    const { capacities } = node
+    if (quote.ok) return quoteView(quote.value, capacities)
+    const own = quote.error.code === 'no_capacity'
+    throw new MeridianError(quote.error.code, own ? sendable(capacities) : quote.error.detail)
+  })
   routes.read(api.payments, async ({ query: { limit = LIMITS.api_page, after = 0 } }) => {
     const page = await node.payments(limit, after)
     return { payments: page.map(paymentView), cursor: page.at(-1)?.cursor ?? after }
@@ -35,6 +41,10 @@ export function addPaymentRoutes(routes: Routes): void {
   })
 }
 
+/** R7: to the payer's own operator, what its own side has. */
+const sendable = ({ canSend, canSendAtOnce }: Capacities): string =>
+  `fees included, ${formatGrouped(canSend)} can be sent, ${formatGrouped(canSendAtOnce)} of it at once`
+
 /** R5: 201 with the payment's end, whichever it is; 202 while there is none. */
 async function settled(
   { node, stopping }: Routes,
@@ -56,7 +66,8 @@ async function settled(
 
 function addInvoiceRoutes(routes: Routes): void {
   const { api, node } = routes
-  const view = (issued: Parameters<typeof node.receiptOf>[0]) => invoiceView(issued, node.receiptOf(issued))
+  const view = (issued: Parameters<typeof node.receiptOf>[0]) =>
+    invoiceView(issued, node.receiptOf(issued), node.capacities)
   routes.read(api.invoices, async ({ query: { limit = LIMITS.api_page, after = 0 } }) => {
     const page = await node.invoices(limit, after)
     return { invoices: page.map(view), cursor: page.at(-1)?.cursor ?? after }

@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
 import { type ErrorCode, MeridianError } from '../../base/errors.js'
 import { boundedText } from '../client.js'
+import { isKey, KEY_FORM } from '../parse.js'
 import { readProblem } from '../problem.js'
 
 /** Waits before the second, third… attempt. */
@@ -100,8 +101,10 @@ export class Transport {
       'idempotency-key': idempotencyKey,
       ...(wait_s === undefined ? {} : { prefer: `wait=${wait_s}` }),
     }
+    if (!isKey(idempotencyKey)) throw new MeridianError('bad_request', KEY_FORM) // never could be sent
     const call: Call = { method: 'POST', path, headers, body: JSON.stringify(body) }
     let begun: ErrorCode | undefined
+    let held: MeridianError | undefined
     for (const wait of [0, ...this.retryMs]) {
       if (wait > 0) await pause(wait)
       const attempt = await this.#attempt(call)
@@ -114,13 +117,15 @@ export class Transport {
       const parsed = status < 400 ? schema.safeParse(attempt.body) : undefined
       if (parsed?.success) return { kind: 'answered', value: parsed.data, replayed }
       const problem = readProblem(attempt.body) ?? new MeridianError('unavailable', `HTTP ${status}`)
-      if (parsed !== undefined || mayHelp(status, problem)) begun = problem.code
+      if (problem.code === 'api_rate') held = problem
+      else if (parsed !== undefined || mayHelp(status, problem)) begun = problem.code
       else if (!(await this.#renewed(problem))) {
         if (begun === undefined) throw problem
         return { kind: 'unknown', reason: problem.code } // an earlier attempt may have done it
       }
     }
-    if (begun === undefined) throw new MeridianError('unavailable', `nobody answers at ${this.url}; nothing was sent`)
+    if (begun === undefined)
+      throw held ?? new MeridianError('unavailable', `nobody answers at ${this.url}; nothing was sent`)
     return { kind: 'unknown', reason: begun }
   }
 
@@ -149,7 +154,7 @@ export class Transport {
 
 /** Whether the same request may fare better: the node is busy, is at it, stumbled, or a proxy answers in its place. */
 const mayHelp = (status: number, { action }: MeridianError): boolean =>
-  status >= 500 || action === 'retry_same_key' || (status === 409 && action === 'wait')
+  status >= 500 || status === 429 || action === 'retry_same_key' || (status === 409 && action === 'wait')
 
 /** The connection itself was refused: no byte of the request reached a node. */
 function neverLeft(error: unknown): boolean {

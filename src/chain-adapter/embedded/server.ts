@@ -7,9 +7,9 @@ import { encodeGenesis } from '../../base/genesis.js'
 import { parseAccountId, parseChannelId } from '../../base/ids.js'
 import { LIMITS } from '../../base/limits.js'
 import type { View } from '../../base/ports/chain.js'
+import { Rates } from '../../wire/rates.js'
 import { need } from '../need.js'
 import { CBOR_TYPE, PROBLEM_TYPE, zAdvance, zHold } from '../protocol.js'
-import { AddressRates } from './address-rates.js'
 import type { Ledger } from './ledger.js'
 import { Subscribers } from './subscribers.js'
 
@@ -42,7 +42,7 @@ export async function serveLedger(ledger: Ledger, options: ServerOptions = {}): 
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 66 },
   })
-  const rates = new AddressRates(requests_per_s)
+  const rates = new Rates(requests_per_s, LIMITS.ledger_addresses)
   const subscribers = new Subscribers(ledger, options.subscriber_stall_ms)
   app.server.maxConnections = LIMITS.ledger_connections
   app.server.on('upgrade', (request, socket, head) => {

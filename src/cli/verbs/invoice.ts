@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import type { InvoiceAnswer } from '../../api/answers.js'
 import type { ApiClient } from '../../api/client.js'
-import { type Amount, formatGrouped } from '../../base/amount.js'
+import { type Amount, formatDecimal, formatGrouped, ZERO } from '../../base/amount.js'
 import { idText } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
 import { invoiceDigest, parseInvoice } from '../../router/invoice.js'
@@ -37,7 +38,18 @@ async function create(options: CreateOptions): Promise<void> {
     const original = refundOf === undefined ? undefined : await paidInvoice(api, refundOf)
     const made = await api.createInvoice(key, amount, reference, expires, original)
     out.print(made.invoice, { ...made, key })
+    if (made.warning !== null) out.note(`warning: ${made.warning}: ${remedy(made, options)}`)
   })
+}
+
+/** R7: who can be paid less than it asks for puts it right before the payer finds out. */
+function remedy(
+  { amount_minor: amount, can_receive_minor: canReceive }: InvoiceAnswer,
+  { dir }: WriteVerbOptions,
+): string {
+  const able = canReceive ?? ZERO
+  const missing = amount > able ? ((amount - able) as Amount) : ZERO
+  return `your channels can receive ${formatGrouped(able)}; ask a hub for more: meridian channel open <hub> --deposit … --ask-inbound ${formatDecimal(missing)} --dir ${dir}`
 }
 
 /** Id of the invoice that is meant by its text, its id or the key of its payment. */

@@ -52,7 +52,9 @@ async function pay(text: string, options: PayOptions): Promise<void> {
       return succeeded(payment, file, took, out)
     case 'failed': {
       const code = payment.code ?? 'internal'
-      out.print(`failed ${code} ${took}`, { ...payment, receipt: null })
+      const place = payment.failed_at
+      const where = place === null ? '' : ` at hop ${place.hop} ${place.account}`
+      out.print(`failed ${code}${where} ${took}`, { ...payment, receipt: null })
       const again =
         options.key === undefined ? '; to try again, give a --key of your own' : '; to try again, another --key'
       throw new VerbExit(EXIT.refused, `${code}: ${ERRORS[code].text} Nothing was paid${again}`)
@@ -74,8 +76,11 @@ function defaultFee(amount: Amount): Amount {
 async function quote(text: string, feeMax: Amount, options: PayOptions): Promise<void> {
   const { api, out } = await ask(options)
   const quoted = await api.quote(text, feeMax)
-  const { amount_minor, fee_minor, hops, parts } = quoted
-  out.print(`${formatGrouped(amount_minor)} fee ${formatGrouped(fee_minor)} hops ${hops}${inParts(parts)}`, quoted)
+  const { amount_minor, fee_minor, hops, parts, can_send_minor: canSend, can_send_at_once_minor: atOnce } = quoted
+  const cost = `${formatGrouped(amount_minor)} fee ${formatGrouped(fee_minor)} hops ${hops}${inParts(parts)}`
+  const able =
+    canSend === null || atOnce === null ? '' : `${formatGrouped(canSend)}, ${formatGrouped(atOnce)} of it at once`
+  out.print(able === '' ? cost : `${cost}\nyour channels can send ${able}`, quoted)
 }
 
 const inParts = (parts: number): string => (parts > 1 ? ` parts ${parts}` : '')
