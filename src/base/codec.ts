@@ -1,7 +1,7 @@
-import { decode as cborDecode, encode as cborEncode, rfc8949EncodeOptions } from 'cborg'
 import { z } from 'zod'
 import { AMOUNT_BYTES, type Amount, amountFromBytes, amountToBytes } from './amount.js'
-import { type Digest, equalBytes } from './bytes.js'
+import type { Digest } from './bytes.js'
+import { decodeCbor, encodeCbor } from './cbor.js'
 import { type Point, parsePoint, parseScalar, type Scalar, type Signature } from './curve/index.js'
 import { LIMITS } from './limits.js'
 import { ok, type Result, refuse } from './result.js'
@@ -30,65 +30,11 @@ export const zAmount = z.codec(
 export const zSide = z.union([z.literal(0), z.literal(1)])
 export const zText = (max: number) => z.string().max(max)
 
-const CBOR_DECODE = {
-  strict: true,
-  allowIndefinite: false,
-  allowUndefined: false,
-  allowInfinity: false,
-  allowNaN: false,
-  rejectDuplicateMapKeys: true,
-} as const
-
-/** Nesting is bounded before the recursive decoder sees the bytes: a counter over the CBOR heads. */
-function depthWithin(bytes: Uint8Array, limit: number): boolean {
-  const open: number[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const major = bytes[at]! >> 5
-    const short = bytes[at]! & 31
-    at += 1
-    let argument = short
-    if (short >= 24) {
-      if (short > 27) return false
-      const size = 1 << (short - 24)
-      if (at + size > bytes.length) return false
-      argument = 0
-      for (let i = 0; i < size; i++) argument = argument * 256 + bytes[at + i]!
-      at += size
-    }
-    if (major === 2 || major === 3) at += argument
-    if (at > bytes.length) return false
-    if (major === 6 || (major === 7 && short > 22)) return false // no tags and no floats anywhere in the protocol
-    if ((major === 4 || major === 5) && argument > 0) {
-      if (argument > bytes.length) return false
-      open.push(major === 5 ? argument * 2 : argument)
-      if (open.length > limit) return false
-      continue
-    }
-    while (open.length > 0) {
-      const left = open.pop()! - 1
-      if (left > 0) {
-        open.push(left)
-        break
-      }
-    }
-  }
-  return open.length === 0
-}
-
 /** Deterministic CBOR (RFC 8949 §4.2) of plain objects, arrays, byte strings, texts, integers, booleans and null. */
-export const cbor = (value: unknown): Uint8Array => cborEncode(value, rfc8949EncodeOptions)
+export const cbor: (value: unknown) => Uint8Array = encodeCbor
 
-/** The decoded value, if `bytes` is its one canonical encoding (W2: decode, re-encode, compare). */
-export function cborCanonical(bytes: Uint8Array): Result<unknown> {
-  if (!depthWithin(bytes, LIMITS.cbor_depth)) return refuse('bad_encoding', 'structure')
-  let value: unknown
-  try {
-    value = cborDecode(bytes, CBOR_DECODE)
-  } catch {
-    return refuse('bad_encoding', 'cbor') // the decoder's message may quote the bytes
-  }
-  return equalBytes(cbor(value), bytes) ? ok(value) : refuse('bad_encoding', 'not canonical')
-}
+/** The decoded value, if `bytes` is its one canonical encoding (W2). */
+export const cborCanonical = (bytes: Uint8Array): Result<unknown> => decodeCbor(bytes, LIMITS.cbor_depth)
 
 /** Parses bytes at the door: canonical CBOR, then the schema's shape; names the field that is wrong, never its value. */
 export function decodeAs<S extends z.ZodType>(schema: S, bytes: Uint8Array): Result<z.output<S>> {
