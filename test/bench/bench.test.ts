@@ -1,11 +1,14 @@
 /** `bench` as its users meet it: figures, a report, refusals; nothing of it stays behind. 1024-bit keys, a second of load. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import t from 'tap'
 import { checkBalances } from '../../src/cli/bench/figures.js'
 import { Latency } from '../../src/cli/bench/latency.js'
 import { load } from '../../src/cli/bench/load.js'
+import { PEERS, runPeer } from '../../src/cli/bench/peers.js'
+import { Progress } from '../../src/cli/bench/progress.js'
 import { run, serve } from '../cli/cli.js'
 
 const root = mkdtempSync(join(tmpdir(), 'meridian-bench-test-'))
@@ -97,4 +100,20 @@ t.test('percentiles', (t) => {
   const { p50_ms, p99_ms, max_ms } = latency.figures
   t.ok(Math.abs(p50_ms - 500) < 2 && Math.abs(p99_ms - 990) < 2 && Math.abs(max_ms - 1_000) < 2)
   t.end()
+})
+
+t.test('a peer that does not run is said, and stops no other', async (t) => {
+  const said: string[] = []
+  const progress = new Progress(new Writable({ write: (text, _, done) => done(void said.push(`${text}`)) }))
+  const { signal } = new AbortController()
+  for (const peer of PEERS) {
+    const directory = join(root, peer.script.replace('.mjs', ''))
+    mkdirSync(directory)
+    writeFileSync(join(directory, 'installed'), '') // and its packages are not there
+    const { figures, failure } = await runPeer(peer, { home: root, seconds: 1, progress, signal })
+    t.same(figures, [])
+    t.match(failure, /ended with 1: .*(Cannot find|ERR_MODULE_NOT_FOUND|ENOENT|initdb)/, peer.name)
+    rmSync(directory, { recursive: true })
+  }
+  t.equal(said.length, PEERS.length)
 })

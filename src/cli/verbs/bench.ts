@@ -17,6 +17,7 @@ import { Town } from '../bench/town.js'
 import { EXIT, UsageError, VerbExit } from '../exit.js'
 import { untilStopped } from '../signals.js'
 import { type CommonOptions, group, integer, outputOf, verb } from '../verb.js'
+import { benchPeers, DEFAULTS as PEERS_DEFAULTS, peersVerb } from './bench-peers.js'
 
 interface LoadOptions extends CommonOptions {
   readonly window?: readonly number[]
@@ -58,7 +59,13 @@ export const benchVerb = (): Command =>
     cryptoVerb,
     loadVerb(CHANNEL),
     loadVerb(ROUTE),
+    peersVerb,
   ])
+    .option('--peers', 'the same as `bench peers`')
+    .action(async ({ peers }: { peers?: true }, command: Command) => {
+      if (peers === true) await benchPeers(PEERS_DEFAULTS)
+      else command.help({ error: true })
+    })
 
 const loadVerb = (suite: Suite) => (): Command =>
   verb(suite.name, suite.about)
