@@ -7,9 +7,13 @@ import { type Scalar, scalarFromBigint } from './curve/scalar.js'
 /** The one hash (section 2). */
 export const sha256 = (...parts: readonly Uint8Array[]): Digest => nobleSha256(concatBytes(...parts)) as Digest
 
+/** What `taggedHash` hashes: for callers that hash many inputs that differ in a few bytes. */
+export const taggedBytes = (tag: string, ...parts: readonly Uint8Array[]): Uint8Array =>
+  framed(utf8(`meridian/1/${tag}`), ...parts)
+
 /** Domain-separated hash of length-prefixed parts: no two tags or lists of parts collide by concatenation. */
 export const taggedHash = (tag: string, ...parts: readonly Uint8Array[]): Digest =>
-  nobleSha256(framed(utf8(`meridian/1/${tag}`), ...parts)) as Digest
+  nobleSha256(taggedBytes(tag, ...parts)) as Digest
 
 /** PRF(key, label, parts) of 32 bytes: HMAC-SHA-256 over the framed label and parts. */
 export const prf = (key: Uint8Array, label: string, ...parts: readonly Uint8Array[]): Uint8Array =>

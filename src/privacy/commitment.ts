@@ -1,7 +1,15 @@
 /** Pedersen commitments to amounts (P1): `Com(v; r) = v*H + r*G`. */
 import { secp256k1_hasher } from '@noble/curves/secp256k1.js'
 import { utf8 } from '../base/bytes.js'
-import { curve, type Element, type Point, scalarFromBigint, sumElements } from '../base/curve/index.js'
+import {
+  curve,
+  type Element,
+  narrow,
+  type Point,
+  scalarFromBigint,
+  sumElements,
+  type WidePoint,
+} from '../base/curve/index.js'
 
 const H_TAG = 'MERIDIAN-V1-secp256k1_XMD:SHA-256_SSWU_RO_'
 
@@ -27,8 +35,8 @@ export const commit = (value: bigint, blinding: bigint): Element =>
 /** The multiples of 4^j*H that a base-4 digit can stand for, and their opposites. */
 interface DigitRow {
   /** d*4^j*H for d = 0..3. */
-  readonly plus: readonly Element[]
-  readonly minus: readonly Element[]
+  readonly plus: readonly (WidePoint | null)[]
+  readonly minus: readonly (WidePoint | null)[]
 }
 
 const rows: DigitRow[] = []
@@ -36,10 +44,11 @@ const rows: DigitRow[] = []
 /** The row of digit j: 4^j times H, computed once per process. */
 export function digitRow(j: number): DigitRow {
   while (rows.length <= j) {
-    const one = rows.length === 0 ? H : sumElements([rows.at(-1)!.plus[3]!, rows.at(-1)!.plus[1]!])!
-    const two = curve.sum([one, one])!
-    const plus = [null, one, two, curve.sum([two, one])!]
-    rows.push({ plus, minus: plus.map((point) => (point === null ? null : curve.negate(point))) })
+    const one = rows.length === 0 ? curve.widen(H)! : curve.sumWide([rows.at(-1)!.plus[3]!, rows.at(-1)!.plus[1]!])!
+    const two = curve.sumWide([one, one])!
+    const plus = [null, one, two, curve.sumWide([two, one])!]
+    const minus = plus.map((point) => (point === null ? null : curve.widen(curve.negate(narrow(point)))!))
+    rows.push({ plus, minus })
   }
   return rows[j]!
 }

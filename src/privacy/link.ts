@@ -111,6 +111,13 @@ export function withinWindows(group: LinkGroup, { z, w }: Response): boolean {
   return z >= 0n && z < zEnd && w >= wStart && w < wEnd
 }
 
+/** What it costs in steps of a ring (P5): exponent bits at the price of the modulus, and the curve's part. */
+const cost = ({ publicKey }: LinkGroup, exponentBits: number): number =>
+  3 + (exponentBits * (publicKey.bits / 2048) ** 2) / 32
+export const announceCost = (group: LinkGroup): number => cost(group, wBits(group.publicKey))
+export const recomputeCost = (group: LinkGroup): number =>
+  cost(group, wBits(group.publicKey) + 128 * group.pairs.length)
+
 /** The verifier's A and T: `(1+z*n) * h^w * prod c_i^(e_i)` and `z*H + v*G + sum e_i*C_i`. */
 export function recompute(group: LinkGroup, { z, w, v }: Response, challenges: readonly bigint[]): Announcement {
   const { publicKey, pairs } = group

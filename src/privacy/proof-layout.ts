@@ -5,18 +5,20 @@
  *     four scalars of 32 per ring
  */
 import { bigintToBytes, bytesToBigint, concatBytes, type Digest } from '../base/bytes.js'
-import { type Point, parsePoint, parseScalar, q, type Scalar } from '../base/curve/index.js'
+import { curve, narrow, parseScalar, q, type Scalar, type WidePoint } from '../base/curve/index.js'
 import { type LinkGroup, type Response, wBits, withinWindows, Z_BITS } from './link.js'
 import type { Shape } from './proof-shape.js'
-import { RING, type RingsSignature } from './range.js'
+import { RING } from './range.js'
 
 export interface Proof {
   readonly seed: Digest
   /** Aligned with the shape's groups. */
   readonly responses: readonly Response[]
   /** Per range, all digit commitments but the last. */
-  readonly digits: readonly (readonly Point[])[]
-  readonly rings: RingsSignature
+  readonly digits: readonly (readonly WidePoint[])[]
+  readonly e0: Digest
+  /** Four per ring, in order. */
+  readonly scalars: readonly (readonly Scalar[])[]
 }
 
 const zBytes = Z_BITS / 8
@@ -42,9 +44,9 @@ export const encodeProof = (shape: Shape, proof: Proof): Uint8Array =>
   concatBytes(
     proof.seed,
     encodeResponses(shape, proof.responses),
-    ...proof.digits.flat(),
-    proof.rings.e0,
-    ...proof.rings.scalars.flat(),
+    ...proof.digits.flat().map(narrow),
+    proof.e0,
+    ...proof.scalars.flat(),
   )
 
 /**
@@ -69,11 +71,11 @@ export function decodeProof(shape: Shape, bytes: Uint8Array): Proof | undefined 
     if (v >= q || !withinWindows(group, { z, w, v })) return undefined
     responses.push({ z, w, v })
   }
-  const digits: Point[][] = []
+  const digits: WidePoint[][] = []
   for (let range = 0; range < shape.targets.length; range++) {
-    const points = Array.from({ length: shape.digits - 1 }, () => parsePoint(take(33)))
-    if (!points.every((point) => point.ok)) return undefined
-    digits.push(points.map((point) => point.value))
+    const points = Array.from({ length: shape.digits - 1 }, () => curve.widen(take(33)))
+    if (!points.every((point) => point !== undefined)) return undefined
+    digits.push(points)
   }
   const e0 = take(32) as Digest
   const scalars: Scalar[][] = []
@@ -82,5 +84,5 @@ export function decodeProof(shape: Shape, bytes: Uint8Array): Proof | undefined 
     if (!four.every((scalar) => scalar.ok)) return undefined
     scalars.push(four.map((scalar) => scalar.value))
   }
-  return { seed, responses, digits, rings: { e0, scalars } }
+  return { seed, responses, digits, e0, scalars }
 }

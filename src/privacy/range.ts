@@ -8,15 +8,17 @@ import type { Digest } from '../base/bytes.js'
 import {
   curve,
   type Element,
+  narrow,
+  narrowElement,
   type Point,
   type Scalar,
   scalarFromBigint,
   scalarToBigint,
   subtractElements,
-  sumElements,
+  type WidePoint,
 } from '../base/curve/index.js'
 import { digitRow, H } from './commitment.js'
-import { type Nonces, positionChallenge, ringsChallenge } from './transcript.js'
+import type { Nonces, PositionChallenge } from './transcript.js'
 
 export const RING = 4
 
@@ -27,16 +29,15 @@ export const digitsOf = (bits: number): number => bits / 2
 export const shifted = (commitment: Element, minimum: 0n | 1n): Element =>
   minimum === 0n ? commitment : subtractElements(commitment, H)
 
-/** One digit with its opening. */
+/** One digit's opening. */
 export interface DigitSecret {
   readonly digit: number
   readonly blinding: Scalar
-  readonly point: Point
 }
 
 /**
- * Splits a value and its blinding into digits that sum to the commitment.
- * @returns undefined where a point or scalar would be zero: start again with other nonces.
+ * Splits a value and its blinding into digits whose commitments sum to the value's.
+ * @returns undefined where a blinding would be zero: start again with other nonces.
  */
 export function splitDigits(
   bits: number,
@@ -44,57 +45,66 @@ export function splitDigits(
   blinding: bigint,
   nonces: Nonces,
 ): readonly DigitSecret[] | undefined {
-  const count = digitsOf(bits)
   const blindings: Scalar[] = []
   let rest = blinding
-  for (let j = 1; j < count; j++) {
+  for (let j = 1; j < digitsOf(bits); j++) {
     const part = nonces.scalar()
     blindings.push(part)
     rest -= scalarToBigint(part)
   }
   const last = scalarFromBigint(rest)
   if (last === undefined) return undefined
-  const secrets: DigitSecret[] = []
-  for (const [j, part] of [...blindings, last].entries()) {
-    const digit = Number((value >> BigInt(2 * j)) & 3n)
-    const point = sumElements([digitRow(j).plus[digit]!, curve.multiplyBase(part)])
-    if (point === null) return undefined
-    secrets.push({ digit, blinding: part, point })
-  }
-  return secrets
+  return [...blindings, last].map((part, j) => ({ digit: Number((value >> BigInt(2 * j)) & 3n), blinding: part }))
+}
+
+/** D_j of the digit at place j; null (never, in practice) where it would be infinite. */
+export function digitPoint(place: number, { digit, blinding }: DigitSecret): WidePoint | null {
+  const [offset, blinded] = [digitRow(place).plus[digit]!, curve.multiplyBaseWide(blinding)]
+  return offset === null ? blinded : curve.sumWide([offset, blinded])
 }
 
 /** The last digit commitment, derived so that all of them sum to `target`; null is refused by its users. */
-export const lastDigit = (target: Element, others: readonly Point[]): Element =>
-  subtractElements(target, sumElements(others))
-
-const memberOf = (j: number, point: Point, digit: number): Element => sumElements([point, digitRow(j).minus[digit]!])
-
-/** One ring: the digit's place j (its weight is 4^j) and the digit commitment. Its index is its place in the list. */
-export interface Ring {
-  readonly place: number
-  readonly point: Point
+export function lastDigit(target: Element, others: readonly WidePoint[]): WidePoint | null {
+  const last = subtractElements(target, narrowElement(curve.sumWide(others)))
+  return last === null ? null : curve.widen(last)!
 }
 
-export interface RingsSignature {
-  readonly e0: Digest
-  /** Four per ring, in order. */
-  readonly scalars: readonly (readonly Scalar[])[]
+/** One ring: where it stands among all of the proof, its digit's place j (its weight is 4^j) and the digit commitment. */
+export interface Ring {
+  readonly index: number
+  readonly place: number
+  readonly point: WidePoint
+}
+
+/** One ring's draws: a scalar for each position, and the key that closes it. */
+export interface RingNonces {
+  readonly scalars: readonly Scalar[]
+  readonly key: Scalar
+}
+
+export function drawRings(count: number, nonces: Nonces): RingNonces[] {
+  const scalars = Array.from({ length: count }, () => Array.from({ length: RING }, () => nonces.scalar()))
+  return scalars.map((four) => ({ scalars: four, key: nonces.scalar() }))
+}
+
+/** `D_j - d*4^j*H`. */
+function memberOf({ place, point }: Ring, digit: number): Element {
+  const offset = digitRow(place).minus[digit]!
+  return offset === null ? narrow(point) : narrowElement(curve.sumWide([point, offset]))
 }
 
 /** Where one ring arrives from `position` on, with given scalars, up to `end`; undefined at infinity. */
 function walk(
-  message: Digest,
-  index: number,
+  challenge: PositionChallenge,
   ring: Ring,
-  scalars: readonly (Scalar | undefined)[],
+  scalars: readonly Scalar[],
   from: { readonly position: number; readonly previous: Uint8Array },
   end: number,
 ): Uint8Array | undefined {
   let previous = from.previous
   for (let position = from.position; position < end; position++) {
-    const e = positionChallenge(message, index, position, previous)
-    const member = memberOf(ring.place, ring.point, position)
+    const e = challenge(ring.index, position, previous)
+    const member = memberOf(ring, position)
     if (e === undefined || member === null) return undefined
     const next = curve.multiplyAdd(member, e, scalars[position]!)
     if (next === null) return undefined
@@ -103,43 +113,35 @@ function walk(
   return previous
 }
 
-/** @returns undefined where a challenge or scalar would be zero: start again with other nonces. */
-export function signRings(
-  message: Digest,
-  rings: readonly Ring[],
-  secrets: readonly DigitSecret[],
-  nonces: Nonces,
-): RingsSignature | undefined {
-  const scalars = rings.map(() => Array.from({ length: RING }, () => nonces.scalar()))
-  const keys = rings.map(() => nonces.scalar())
-  const ends: Point[] = []
-  for (const [index, ring] of rings.entries()) {
-    const start = { position: secrets[index]!.digit + 1, previous: curve.multiplyBase(keys[index]!) }
-    const end = walk(message, index, ring, scalars[index]!, start, RING)
-    if (end === undefined) return undefined
-    ends.push(end as Point)
-  }
-  const e0 = ringsChallenge(message, ends)
-  for (const [index, ring] of rings.entries()) {
-    const { digit, blinding } = secrets[index]!
-    const arrived = walk(message, index, ring, scalars[index]!, { position: 0, previous: e0 }, digit)
-    const e = arrived === undefined ? undefined : positionChallenge(message, index, digit, arrived)
-    if (e === undefined) return undefined
-    const closing = scalarFromBigint(scalarToBigint(keys[index]!) - scalarToBigint(e) * scalarToBigint(blinding))
-    if (closing === undefined) return undefined
-    scalars[index]![digit] = closing
-  }
-  return { e0, scalars }
+/** A prover's ring from its digit to its end; `start` is its key times G. Undefined at infinity: start again. */
+export const ringEnd = (
+  challenge: PositionChallenge,
+  ring: Ring,
+  { digit }: DigitSecret,
+  { scalars }: RingNonces,
+  start: Point,
+): Point | undefined =>
+  walk(challenge, ring, scalars, { position: digit + 1, previous: start }, RING) as Point | undefined
+
+/** Its four scalars: from e0 on to the digit, where the key closes it. Undefined where one would be zero: start again. */
+export function closeRing(
+  challenge: PositionChallenge,
+  ring: Ring,
+  { digit, blinding }: DigitSecret,
+  { scalars, key }: RingNonces,
+  e0: Digest,
+): readonly Scalar[] | undefined {
+  const arrived = walk(challenge, ring, scalars, { position: 0, previous: e0 }, digit)
+  const e = arrived === undefined ? undefined : challenge(ring.index, digit, arrived)
+  if (e === undefined) return undefined
+  const closing = scalarFromBigint(scalarToBigint(key) - scalarToBigint(e) * scalarToBigint(blinding))
+  return closing && scalars.with(digit, closing)
 }
 
-/** Whether every ring closes on the shared e0. */
-export function ringsClose(message: Digest, rings: readonly Ring[], { e0, scalars }: RingsSignature): boolean {
-  const ends: Point[] = []
-  for (const [index, ring] of rings.entries()) {
-    const end = walk(message, index, ring, scalars[index]!, { position: 0, previous: e0 }, RING)
-    if (end === undefined) return false
-    ends.push(end as Point)
-  }
-  const expected = ringsChallenge(message, ends)
-  return expected.every((byte, i) => byte === e0[i])
-}
+/** A verifier's ring, from e0 all the way round. Undefined at infinity: no ring of a proof. */
+export const closedEnd = (
+  challenge: PositionChallenge,
+  ring: Ring,
+  scalars: readonly Scalar[],
+  e0: Digest,
+): Point | undefined => walk(challenge, ring, scalars, { position: 0, previous: e0 }, RING) as Point | undefined

@@ -2,7 +2,7 @@
 import { chacha20 } from '@noble/ciphers/chacha.js'
 import { bigintToBytes, bytesToBigint, type Digest, framed, u64, utf8 } from '../base/bytes.js'
 import { modQ, type Point, parseScalar, type Scalar } from '../base/curve/index.js'
-import { prf, taggedHash } from '../base/digest.js'
+import { prf, sha256, taggedBytes, taggedHash } from '../base/digest.js'
 import type { PublicKey } from './paillier.js'
 import type { Statement, Witness } from './statement.js'
 
@@ -59,15 +59,27 @@ export const rangeMessage = (
 export const ringsChallenge = (message: Digest, ends: readonly Point[]): Digest =>
   taggedHash('range-e0', message, framed(...ends))
 
-/** The challenge of one position; undefined (never, in practice) where the hash is no scalar. */
-export function positionChallenge(
-  message: Digest,
-  ring: number,
-  position: number,
-  previous: Uint8Array,
-): Scalar | undefined {
-  const scalar = parseScalar(taggedHash('range-challenge', message, u64(ring), u64(position), previous))
-  return scalar.ok ? scalar.value : undefined
+/** The challenge of one position of one ring; undefined (never, in practice) where the hash is no scalar. */
+export type PositionChallenge = (ring: number, position: number, previous: Uint8Array) => Scalar | undefined
+
+/**
+ * All challenges under one message: `H(message, ring, position, previous)`, previous being e0 (32 bytes) or a point (33).
+ * Hundreds of inputs that differ in their last fields only: each is written over the one before.
+ */
+export function positionChallenges(message: Digest): PositionChallenge {
+  const blank = (length: number): Uint8Array =>
+    taggedBytes('range-challenge', message, u64(0), u64(0), new Uint8Array(length))
+  const [afterE0, afterPoint] = [blank(32), blank(33)]
+  return (ring, position, previous) => {
+    const bytes = previous.length === 33 ? afterPoint : afterE0
+    const at = bytes.length - previous.length
+    // Each field stands behind the four bytes of its length.
+    bytes.set(u64(ring), at - 4 - 8 - 4 - 8)
+    bytes.set(u64(position), at - 4 - 8)
+    bytes.set(previous, at)
+    const scalar = parseScalar(sha256(bytes))
+    return scalar.ok ? scalar.value : undefined
+  }
 }
 
 /** Secret uniform draws. */

@@ -19,6 +19,7 @@ import {
   type CurveBackend,
   G,
   loadNative,
+  narrow,
   noble,
   type Point,
   parseScalar,
@@ -70,6 +71,20 @@ function groupSuite(t: Test, curve: CurveBackend): void {
   t.equal(curve.sum([]), null)
   t.equal(curve.sum([A, curve.negate(A)]), null, 'a sum can be infinity')
   t.equal(curve.addBase(A, scalar(-scalarToBigint(a))), null)
+
+  // Uncompressed points: the same group.
+  const [wideA, wideB] = [curve.widen(A)!, curve.multiplyBaseWide(b)]
+  t.same([narrow(wideA), narrow(wideB)], [A, B])
+  t.same(curve.widen(curve.negate(A))!.slice(0, 33), wideA.slice(0, 33), 'x stays')
+  t.same(narrow(curve.widen(curve.negate(A))!), curve.negate(A))
+  t.same(curve.sumWide([wideA, wideB]), curve.widen(curve.sum([A, B])!))
+  t.same(curve.sumWide([wideA, wideA]), curve.widen(curve.multiply(A, scalar(2n))))
+  t.same(curve.sumWide([wideA]), wideA)
+  t.equal(curve.sumWide([wideA, curve.widen(curve.negate(A))!]), null)
+  t.equal(curve.sumWide([]), null)
+  for (const bytes of [wideA, new Uint8Array(33), A.with(0, 4), A.slice(1), concatBytes(Uint8Array.of(2), x32(5n))]) {
+    t.equal(curve.widen(bytes), undefined, 'one encoding only')
+  }
 
   // P5's step of a ring: e*P + s*G.
   const [e, s] = [random('e'), random('s')]
@@ -189,6 +204,10 @@ t.test('both backends give the same bytes', { skip: native === undefined && 'no 
       const [x, y, k] = [scalar(a), scalar(b), scalar(c)]
       const [P, Q] = [noble.multiplyBase(x), noble.multiplyBase(y)]
       t.same(other.multiplyBase(x), P)
+      t.same(other.multiplyBaseWide(x), noble.widen(P))
+      t.same(other.widen(Q), noble.multiplyBaseWide(y))
+      const wide = [P, Q, P].map((point) => other.widen(point)!)
+      t.same(other.sumWide(wide), noble.sumWide(wide))
       t.equal(hex(other.sum([P, Q, P])), hex(noble.sum([P, Q, P])))
       t.equal(hex(other.sum([P, noble.negate(Q)])), hex(noble.sum([P, noble.negate(Q)])))
       t.same(other.multiply(P, k), noble.multiply(P, k))

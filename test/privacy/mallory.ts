@@ -6,6 +6,7 @@ import { bigintToBytes, bytesToBigint, concatBytes, type Digest, equalBytes } fr
 import {
   type Element,
   modQ,
+  narrowElement,
   type Point,
   scalarToBigint,
   subtractElements,
@@ -34,7 +35,7 @@ import {
   linkSeed,
   type Nonces,
   openTranscript,
-  positionChallenge,
+  positionChallenges,
   rangeMessage,
   ringsChallenge,
 } from '../../src/privacy/transcript.js'
@@ -220,13 +221,14 @@ function forgeRings(
   const scalars = rings.map((_, ring) =>
     [0, 1, 2, 3].map((position) => cheat.scalar?.(ring, position) ?? scalarToBigint(nonces.scalar())),
   )
+  const challengeOf = positionChallenges(message)
   const challenge = (ring: number, position: number, previous: Uint8Array): bigint =>
-    scalarToBigint(positionChallenge(message, ring, position, previous)!)
+    scalarToBigint(challengeOf(ring, position, previous)!)
   const walk = (ring: number, from: number, previous: Uint8Array, end: number): Uint8Array => {
     const { place, point } = rings[ring]!
     let arrived = previous
     for (let position = from; position < end; position++) {
-      const member = sumElements([point, digitRow(place).minus[position]!])
+      const member = sumElements([point, narrowElement(digitRow(place).minus[position]!)])
       const e = challenge(ring, position, arrived)
       arrived = sumElements([multiple(member, e), multipleOfBase(scalars[ring]![position]!)]) ?? new Uint8Array(33)
     }

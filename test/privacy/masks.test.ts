@@ -2,7 +2,7 @@
 import { checkPrimeSync } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { bytesToBigint, concatBytes, u64, utf8 } from '../../src/base/bytes.js'
-import { curve, modQ, type Point, q, scalarToBigint, sumElements } from '../../src/base/curve/index.js'
+import { curve, modQ, narrow, narrowElement, q, scalarToBigint, sumElements } from '../../src/base/curve/index.js'
 import { prfBytes, taggedHash } from '../../src/base/digest.js'
 import { commit, digitRow } from '../../src/privacy/commitment.js'
 import { drawMask } from '../../src/privacy/link.js'
@@ -23,7 +23,7 @@ import {
   hedgedNonces,
   linkChallenge,
   openTranscript,
-  positionChallenge,
+  positionChallenges,
   rangeMessage,
 } from '../../src/privacy/transcript.js'
 import { answer, cutResponse, secretsOf } from './mallory.js'
@@ -64,7 +64,7 @@ interface Draws {
 
 function drawsOf(t: Test, { statement, witness }: Case, label: string): Draws {
   const shape = shapeOf(statement)!
-  const { seed, responses, digits, rings } = decodeProof(shape, prove(statement, witness, entropy(label)))!
+  const { seed, responses, digits, e0, scalars: all } = decodeProof(shape, prove(statement, witness, entropy(label)))!
   const draws: Draws = { a: [], rho: [], b: [], challenges: [], blindings: [], decoys: [], ringNonces: [] }
   for (const [i, group] of shape.groups.entries()) {
     const { z, w, v } = responses[i]!
@@ -78,25 +78,31 @@ function drawsOf(t: Test, { statement, witness }: Case, label: string): Draws {
 
   const transcript = openTranscript(statement, shape.keys)
   const encoded = concatBytes(...responses.map((response, i) => cutResponse(shape.groups[i]!, response)))
-  const message = rangeMessage(transcript, seed, encoded, digits)
+  const message = rangeMessage(
+    transcript,
+    seed,
+    encoded,
+    digits.map((points) => points.map(narrow)),
+  )
+  const challenge = positionChallenges(message)
   // The blindings of the digits are drawn after the masks; that these are they, the digit commitments tell.
   const nonces = hedgedNonces(witness, transcript, entropy(label), 0)
   for (const group of shape.groups) drawMask(group, nonces)
   for (const [range, { commitment, minimum }] of statement.ranges.entries()) {
-    const points = [...digits[range]!, lastDigit(shape.targets[range]!, digits[range]!) as Point]
+    const points = [...digits[range]!, lastDigit(shape.targets[range]!, digits[range]!)!].map(narrow)
     const { value, blinding } = witness.openings[commitment]!
     for (const [place, secret] of splitDigits(shape.bits, value - minimum, blinding, nonces)!.entries()) {
       const opened = commit(BigInt(secret.digit) * 4n ** BigInt(place), scalarToBigint(secret.blinding))
       t.same(opened, points[place])
       const ring = range * shape.digits + place
-      const scalars = rings.scalars[ring]!
-      let previous: Uint8Array = rings.e0
+      const scalars = all[ring]!
+      let previous: Uint8Array = e0
       for (let position = 0; position < secret.digit; position++) {
-        const e = positionChallenge(message, ring, position, previous)!
-        const member = sumElements([points[place]!, digitRow(place).minus[position]!])!
+        const e = challenge(ring, position, previous)!
+        const member = sumElements([points[place]!, narrowElement(digitRow(place).minus[position]!)])!
         previous = curve.multiplyAdd(member, e, scalars[position]!)!
       }
-      const e = scalarToBigint(positionChallenge(message, ring, secret.digit, previous)!)
+      const e = scalarToBigint(challenge(ring, secret.digit, previous)!)
       const blindingOfDigit = scalarToBigint(secret.blinding)
       draws.ringNonces.push(modQ(scalarToBigint(scalars[secret.digit]!) + e * blindingOfDigit))
       draws.blindings.push(blindingOfDigit)

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { bytesToHex, concatBytes, utf8 } from '../../src/base/bytes.js'
-import { taggedHash } from '../../src/base/digest.js'
+import { sha256, taggedHash } from '../../src/base/digest.js'
 import { commit, H } from '../../src/privacy/commitment.js'
 import { encodeCiphertext, encrypt } from '../../src/privacy/paillier.js'
 import { prove, verify } from '../../src/privacy/proof.js'
@@ -15,7 +15,7 @@ import {
   linkChallenge,
   linkSeed,
   openTranscript,
-  positionChallenge,
+  positionChallenges,
   rangeMessage,
   ringsChallenge,
   statementParts,
@@ -52,6 +52,14 @@ t.test('complete: every honest amount, at its edges and between, for every L', a
     { numRuns: 8 },
   )
   t.ok(proves(transferCase(2n ** 48n - 1n, 2n ** 48n - 1n, 48)), 'everything spent')
+})
+
+t.test('the bytes of a proof follow from statement, witness and entropy, for ever', async (t) => {
+  const digestOf = ({ statement, witness }: Case): string =>
+    bytesToHex(sha256(prove(statement, witness, entropy('vector'))))
+  // Made by the code of 2026-11-22 (e7513a5), before the work of a proof was divided.
+  t.equal(digestOf(feeCase(41n)), 'e0ff6246fa34fd6fe398b8abef441d834d67de0b1994c088cfd0eb9336fb3b13')
+  t.equal(digestOf(transferCase(5000n, 1234n)), '3135da7b32652cc1275fd21ae4f12fe8ab5f8cfc4f0058278d61d65fbd226ca8')
 })
 
 t.test('a key of 2048 bits, L = 48', async (t) => {
@@ -189,14 +197,14 @@ t.test('P6: the derived h is in the transcript, and no item runs into the next',
 t.test('P6: every challenge covers all that came before it, and its own place', async (t) => {
   const [one, two] = [taggedHash('one'), taggedHash('two')]
   const mask = { A: utf8('A'), T: H }
-  const e = positionChallenge(one, 0, 0, one)
+  const e = positionChallenges(one)(0, 0, one)
   const different: Record<string, readonly unknown[]> = {
     'the position': [
       e,
-      positionChallenge(two, 0, 0, one),
-      positionChallenge(one, 1, 0, one),
-      positionChallenge(one, 0, 1, one),
-      positionChallenge(one, 0, 0, two),
+      positionChallenges(two)(0, 0, one),
+      positionChallenges(one)(1, 0, one),
+      positionChallenges(one)(0, 1, one),
+      positionChallenges(one)(0, 0, two),
     ],
     e0: [ringsChallenge(one, [H, H]), ringsChallenge(two, [H, H]), ringsChallenge(one, [H])],
     e_i: [linkChallenge(one, 0, 0), linkChallenge(two, 0, 0), linkChallenge(one, 1, 0), linkChallenge(one, 0, 1)],

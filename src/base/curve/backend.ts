@@ -4,6 +4,11 @@ import type { Scalar } from './scalar.js'
 
 /** 33 bytes, compressed, canonical, on the curve, finite. */
 export type Point = Brand<Uint8Array, 'Point'>
+/**
+ * 65 bytes, uncompressed, on the curve. For points that are added more than once: each reading of a compressed one costs a
+ * square root.
+ */
+export type WidePoint = Brand<Uint8Array, 'WidePoint'>
 /** 64 bytes r || s, low s. */
 export type Signature = Brand<Uint8Array, 'Signature'>
 
@@ -19,6 +24,11 @@ export interface CurveBackend {
   multiplyBase(k: Scalar): Point
   multiply(point: Point, k: Scalar): Point
   sum(points: readonly Point[]): Point | null
+  /** Canonical compressed encoding of a finite point to its uncompressed one; undefined for any other bytes. */
+  widen(bytes: Uint8Array): WidePoint | undefined
+  /** k*G as multiplyBase has it. */
+  multiplyBaseWide(k: Scalar): WidePoint
+  sumWide(points: readonly WidePoint[]): WidePoint | null
   negate(point: Point): Point
   /** point + k*G. */
   addBase(point: Point, k: Scalar): Point | null

@@ -14,6 +14,12 @@ export const counted = (backend: CurveBackend): CurveBackend => ({
     return backend.multiply(point, k)
   },
   sum: (points) => backend.sum(points),
+  widen: (bytes) => backend.widen(bytes),
+  multiplyBaseWide(k) {
+    count('baseMultiplications')
+    return backend.multiplyBaseWide(k)
+  },
+  sumWide: (points) => backend.sumWide(points),
   negate: (point) => backend.negate(point),
   addBase(point, k) {
     count('baseMultiplications')

@@ -1,12 +1,12 @@
 /** The one door to the curve (P8): group, ECDSA and ECDH over secp256k1, native where it loads, noble where not. */
 import { ok, type Result, refuse } from '../result.js'
-import type { CurveBackend, Point, Signature } from './backend.js'
+import type { CurveBackend, Point, Signature, WidePoint } from './backend.js'
 import { counted } from './counted.js'
 import { loadNative } from './native.js'
 import { noble } from './noble.js'
 import { scalarFromBigint } from './scalar.js'
 
-export type { CurveBackend, Point, Signature } from './backend.js'
+export type { CurveBackend, Point, Signature, WidePoint } from './backend.js'
 export { loadNative } from './native.js'
 export { noble } from './noble.js'
 export * from './scalar.js'
@@ -19,6 +19,15 @@ export type Element = Point | null
 
 /** The generator: 1*G. */
 export const G: Point = curve.multiplyBase(scalarFromBigint(1n)!)
+
+/** The compressed encoding. */
+export function narrow(point: WidePoint): Point {
+  const compressed = point.slice(0, 33)
+  compressed[0] = 2 + (point[64]! & 1)
+  return compressed as Point
+}
+
+export const narrowElement = (element: WidePoint | null): Element => (element === null ? null : narrow(element))
 
 export function parsePoint(bytes: Uint8Array): Result<Point> {
   return curve.isPoint(bytes) ? ok(bytes as Point) : refuse('bad_point')

@@ -1,14 +1,15 @@
 import { createRequire } from 'node:module'
 import { bigintToBytes, bytesToBigint } from '../bytes.js'
-import type { CurveBackend, Point, Signature } from './backend.js'
+import type { CurveBackend, Point, Signature, WidePoint } from './backend.js'
 import { q, type Scalar } from './scalar.js'
 
 /** What `secp256k1/bindings` exports, as far as we use it: it returns fresh arrays and throws with a fixed message. */
 interface Binding {
   publicKeyVerify(key: Uint8Array): boolean
-  publicKeyCreate(key: Uint8Array): Uint8Array
+  publicKeyCreate(key: Uint8Array, compressed?: boolean): Uint8Array
+  publicKeyConvert(key: Uint8Array, compressed: boolean): Uint8Array
   publicKeyNegate(key: Uint8Array): Uint8Array
-  publicKeyCombine(keys: readonly Uint8Array[]): Uint8Array
+  publicKeyCombine(keys: readonly Uint8Array[], compressed?: boolean): Uint8Array
   publicKeyTweakAdd(key: Uint8Array, tweak: Uint8Array): Uint8Array
   publicKeyTweakMul(key: Uint8Array, tweak: Uint8Array): Uint8Array
   ecdsaSign(digest: Uint8Array, key: Uint8Array): { signature: Uint8Array }
@@ -18,8 +19,9 @@ interface Binding {
   ecdh(publicKey: Uint8Array, key: Uint8Array): Uint8Array
 }
 
-/** The binding's only ways to say "infinity" (with a tweak in range) and "r or s is not below q". */
+/** The binding's only ways to say "infinity" (with a tweak in range), "no point" and "r or s is not below q". */
 const SUM_INFINITE = 'The sum of the public keys is not valid'
+const NO_POINT = 'Public Key could not be parsed'
 const TWEAKED_INFINITE = 'The tweak was out of range or the resulted private key is invalid'
 const RECOVERED_INFINITE = 'Public key could not be recover'
 const SIGNATURE_OVERFLOW = 'Signature could not be parsed'
@@ -70,6 +72,13 @@ const nativeBackend = (binding: Binding): CurveBackend => ({
   multiply: (point, k) => binding.publicKeyTweakMul(point, k) as Point,
   sum: (points) =>
     points.length === 0 ? null : unless(SUM_INFINITE, null, () => binding.publicKeyCombine(points) as Point),
+  widen: (bytes) =>
+    bytes.length === 33
+      ? unless(NO_POINT, undefined, () => binding.publicKeyConvert(bytes, false) as WidePoint)
+      : undefined,
+  multiplyBaseWide: (k) => binding.publicKeyCreate(k, false) as WidePoint,
+  sumWide: (points) =>
+    points.length === 0 ? null : unless(SUM_INFINITE, null, () => binding.publicKeyCombine(points, false) as WidePoint),
   negate: (point) => binding.publicKeyNegate(point) as Point,
   addBase: (point, k) => unless(TWEAKED_INFINITE, null, () => binding.publicKeyTweakAdd(point, k) as Point),
   multiplyAdd(point, e, s) {

@@ -1,7 +1,7 @@
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToBigint } from '../bytes.js'
-import type { CurveBackend, Point, Signature } from './backend.js'
+import type { CurveBackend, Point, Signature, WidePoint } from './backend.js'
 
 type Projective = InstanceType<typeof secp256k1.Point>
 const { Point: Curve } = secp256k1
@@ -9,6 +9,8 @@ const { Point: Curve } = secp256k1
 const decode = (point: Uint8Array): Projective => Curve.fromBytes(point)
 const encode = (point: Projective): Point => point.toBytes(true) as Point
 const encodeOrNull = (point: Projective): Point | null => (point.is0() ? null : encode(point))
+
+const encodeWide = (point: Projective): WidePoint => point.toBytes(false) as WidePoint
 
 /** The pure backend: slower, same results; used where the native binding does not load (P8). */
 export const noble: CurveBackend = {
@@ -25,6 +27,14 @@ export const noble: CurveBackend = {
   multiplyBase: (k) => encode(Curve.BASE.multiply(bytesToBigint(k))),
   multiply: (point, k) => encode(decode(point).multiply(bytesToBigint(k))),
   sum: (points) => encodeOrNull(points.reduce((total, point) => total.add(decode(point)), Curve.ZERO)),
+  widen(bytes) {
+    return this.isPoint(bytes) ? encodeWide(decode(bytes)) : undefined
+  },
+  multiplyBaseWide: (k) => encodeWide(Curve.BASE.multiply(bytesToBigint(k))),
+  sumWide(points) {
+    const sum = points.reduce((total, point) => total.add(decode(point)), Curve.ZERO)
+    return sum.is0() ? null : encodeWide(sum)
+  },
   negate: (point) => encode(decode(point).negate()),
   addBase: (point, k) => encodeOrNull(decode(point).add(Curve.BASE.multiply(bytesToBigint(k)))),
   multiplyAdd: (point, e, s) =>
