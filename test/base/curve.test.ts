@@ -77,8 +77,7 @@ function groupSuite(t: Test, curve: CurveBackend): void {
   t.same([wideA, wideB, opposite].map(narrow), [A, B, curve.negate(A)])
   t.same(curve.sumWide([wideA, wideB]), curve.widen(curve.sum([A, B])!))
   t.same([curve.sumWide([wideA, opposite]), curve.sumWide([])], [null, null])
-  for (const bytes of [wideA, A.with(0, 4), concatBytes(Uint8Array.of(2), x32(5n))])
-    t.equal(curve.widen(bytes), undefined)
+  t.same([curve.widen(wideA), curve.widen(A.with(0, 4))], [undefined, undefined])
 
   // P5's step of a ring: e*P + s*G.
   const [e, s] = [random('e'), random('s')]
@@ -200,8 +199,6 @@ t.test('both backends give the same bytes', { skip: native === undefined && 'no 
       t.same(other.multiplyBase(x), P)
       t.same(other.multiplyBaseWide(x), noble.widen(P))
       t.same(other.widen(Q), noble.multiplyBaseWide(y))
-      const wide = [P, Q, P].map((point) => other.widen(point)!)
-      t.same(other.sumWide(wide), noble.sumWide(wide))
       t.equal(hex(other.sum([P, Q, P])), hex(noble.sum([P, Q, P])))
       t.equal(hex(other.sum([P, noble.negate(Q)])), hex(noble.sum([P, noble.negate(Q)])))
       t.same(other.multiply(P, k), noble.multiply(P, k))
