@@ -145,7 +145,8 @@ function endOf(child: ChildProcess, seconds: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const ended = (why: string | null): void => {
       clearTimeout(late)
-      const complaint = said.split('\n').find((line) => /^(npm )?\w*error\b/i.test(line)) ?? said.trim().split('\n').at(-1)
+      const complaint =
+        said.split('\n').find((line) => /^(npm )?\w*error\b/i.test(line)) ?? said.trim().split('\n').at(-1)
       if (why === null) resolve()
       else reject(new Error(`${why}${complaint ? `: ${complaint.trim()}` : ''}`))
     }
