@@ -202,6 +202,13 @@ export const CONFIG = {
     'Who may open channels with this node; without it anybody, an empty list is nobody.',
     'None: strangers use the general half of every channel (SECURITY.md).',
   ),
+  known_peers: key(
+    accounts,
+    [],
+    'Forwarding: peers that count as known before they have paid anything, for whom half of every channel is kept (SECURITY.md, jamming): payers and hubs by contract.',
+    null,
+    'Each may fill the half that is kept for all of them: name only whom you can hold to account.',
+  ),
   ledger_age_max_s: key(
     seconds,
     60,

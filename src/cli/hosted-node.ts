@@ -115,6 +115,7 @@ export function configOf(config: Config, genesis: Pick<Genesis, 'amountBits'>, h
     absent: config.absent_s,
     stall: config.stall_s,
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
+    knownPeers: config.known_peers.map((text) => need(parseAccountId(text))),
     open: openPolicyOf(config),
     towers: config.towers.map((text) => need(parsePeerAddress(text))),
     towerReceiptsRequired: config.tower_receipts_required,

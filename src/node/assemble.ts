@@ -334,7 +334,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const channelPolicy: ChannelPolicy = { margin: config.margin, closeValid: CLOSE_VALID_S }
   const book = new ChannelBook(channels, directory.secrets.channelSeed, channelPolicy)
   const loaded = await book.load(directory, keys.account)
-  const records = await PeerRecords.load(directory.store, channels, () => late.watch.view.time)
+  const records = await PeerRecords.load(directory.store, channels, () => late.watch.view.time, config.knownPeers)
   const routing = route(options, base, late, channels, records)
   const { policies } = routing
   const env = openingEnv(options, base, late, channelPolicy)

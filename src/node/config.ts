@@ -1,5 +1,6 @@
 /** What a node needs to be told, with defaults that a hospital, an insurer or a hub can start from. */
 import type { Amount } from '../base/amount.js'
+import type { AccountId } from '../base/ids.js'
 import type { ChannelLimits } from '../channel/types.js'
 import type { ExpiryBounds } from '../router/forward.js'
 import type { Policy } from '../router/policy.js'
@@ -17,6 +18,8 @@ export interface NodeConfig {
   readonly announceChannels: boolean
   /** Default forwarding policy; single channels may have their own. */
   readonly policy: Policy
+  /** R3: peers that count as known without having paid yet: by contract (jamming). */
+  readonly knownPeers: readonly AccountId[]
   /** R7. */
   readonly open: OpenPolicy
   /** C9: what is demanded of peers in new channels. */
@@ -64,6 +67,7 @@ export const defaultConfig = (amountBits: number): NodeConfig => {
       maxAmount: amountMax,
       enabled: true,
     },
+    knownPeers: [],
     open: { enabled: true, depositMin: 1n as Amount, shareMax: 0n as Amount },
     limits: {
       reserve: 0n as Amount,

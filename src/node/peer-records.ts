@@ -24,6 +24,7 @@ import {
   newcomer,
   type Reputation,
   reachOf,
+  VOUCHED,
 } from '../router/jamming/reputation.js'
 import type { LockRef, Obligation } from '../router/obligation-record.js'
 import { tableKey, tableRange } from '../store/tables.js'
@@ -57,33 +58,42 @@ export class PeerRecords {
   readonly #inFlight = new Map<string, InFlight>()
   readonly #byPeer = new Map<string, Set<InFlight>>()
   readonly #byChannel = new Map<string, Set<InFlight>>()
-  readonly #known = new Set<string>()
-  #knownAsOf = 0
+  /** Known peers with what they may hold in protected buckets, and the sum of it. */
+  readonly #known = new Map<string, Load>()
+  #knownReach = NO_LOAD
+  #knownAsOf = Number.NEGATIVE_INFINITY
 
   private constructor(
     private readonly records: Map<string, Reputation>,
     private readonly channels: Channels,
     /** Ledger seconds. */
     private readonly now: () => number,
+    private readonly vouched: ReadonlySet<string>,
   ) {}
 
-  static async load(store: Store, channels: Channels, now: () => number): Promise<PeerRecords> {
+  /** @param vouched peers that are known by their operator's word. */
+  static async load(
+    store: Store,
+    channels: Channels,
+    now: () => number,
+    vouched: readonly AccountId[],
+  ): Promise<PeerRecords> {
     const records = new Map<string, Reputation>()
     for await (const { key, value } of store.range(tableRange('node', NAME))) {
       const record = decodeReputation(value)
       if (!record.ok) throw new InvariantError('S1', 'a stored reputation cannot be read')
       records.set(bytesToHex(key.slice(-33)), record.value)
     }
-    return new PeerRecords(records, channels, now)
+    return new PeerRecords(records, channels, now, new Set(vouched.map(idText)))
   }
 
   /** The peer that offers a lock. */
   claimant(peer: AccountId): Claimant {
     const name = idText(peer)
     const record = this.#record(name)
-    const standing = lessened(record, this.#late(name))
+    const standing = lessened(this.#standing(name, record), this.#late(name))
     return {
-      othersKnown: this.#othersKnown(name),
+      others: this.#others(name),
       known: isKnown(standing),
       reach: reachOf(standing),
       protected: this.#sum(this.#byPeer.get(name), ({ bucket }) => bucket === 'protected'),
@@ -191,7 +201,21 @@ export class PeerRecords {
   #set(peer: string, record: Reputation | undefined): void {
     if (record === undefined) this.records.delete(peer)
     else this.records.set(peer, record)
-    if (record !== undefined && isKnown(record)) this.#known.add(peer)
+    this.#knows(peer, record)
+  }
+
+  /** As a peer counts: by its record, or by its operator's word. */
+  #standing(peer: string, record: Reputation | undefined): Load {
+    return this.vouched.has(peer) ? VOUCHED : (record ?? NO_LOAD)
+  }
+
+  #knows(peer: string, record: Reputation | undefined): void {
+    const before = this.#known.get(peer) ?? NO_LOAD
+    const after = reachOf(this.#standing(peer, record))
+    const { slots, value } = this.#knownReach
+    const sum = (value - before.value + after.value) as Amount
+    this.#knownReach = { slots: slots - before.slots + after.slots, value: sum }
+    if (after.slots > 0) this.#known.set(peer, after)
     else this.#known.delete(peer)
   }
 
@@ -205,15 +229,22 @@ export class PeerRecords {
     tx.delete(keyOf(peer))
   }
 
-  /** Whether any other peer is known; what time took from records is looked at once an hour. */
-  #othersKnown(peer: string): boolean {
+  /** What the other known peers may hold; what time took from records is looked at once an hour. */
+  #others(peer: string): Load {
     const now = this.now()
-    if (now - this.#knownAsOf >= 3_600 || now < this.#knownAsOf) {
-      this.#knownAsOf = now
-      this.#known.clear()
-      for (const [name, record] of this.records) if (isKnown(aged(record, now))) this.#known.add(name)
+    if (now - this.#knownAsOf >= 3_600 || now < this.#knownAsOf) this.#lookAgain()
+    const { slots, value } = this.#knownReach
+    const own = this.#known.get(peer) ?? NO_LOAD
+    return { slots: slots - own.slots, value: (value - own.value) as Amount }
+  }
+
+  #lookAgain(): void {
+    const now = this.now()
+    this.#knownAsOf = now
+    for (const peer of new Set([...this.vouched, ...this.records.keys()])) {
+      const record = this.records.get(peer)
+      this.#knows(peer, record === undefined ? undefined : aged(record, now))
     }
-    return this.#known.size > (this.#known.has(peer) ? 1 : 0)
   }
 
   /** What its locks under way have cost a peer already. */

@@ -7,7 +7,7 @@ import { prfScalar, sha256 } from '../../src/base/digest.js'
 import type { ChannelId } from '../../src/base/ids.js'
 import { LIMITS } from '../../src/base/limits.js'
 import type { Effect, Lock } from '../../src/channel/types.js'
-import { defaultConfig } from '../../src/node/config.js'
+import { defaultConfig, type NodeConfig } from '../../src/node/config.js'
 import { openArrival } from '../../src/router/arrival.js'
 import { decodeFailure } from '../../src/router/failure.js'
 import { createInvoice, formatInvoice, type Invoice, invoiceScalar } from '../../src/router/invoice.js'
@@ -183,6 +183,20 @@ const records = () => rowsIn('node', utf8('reputation'))
 
 const puppets: Puppet[] = []
 
+/** The hub, and everybody meets it again. */
+async function restart(config: typeof hubConfig): Promise<void> {
+  const port = Number(new URL(hub.url).port)
+  await village.stop(hub)
+  hub = await village.start('hub', { ...config, listen: { host: '127.0.0.1', port } })
+  ward.onto(await meet(hospital))
+  while (ward.state.link !== 'live') await serve()
+  for (const who of mallories) {
+    const stranger = await meet(who)
+    for (const puppet of puppets.filter((_, i) => jammers[i]!.who === who)) puppet.onto(stranger)
+  }
+  for (const puppet of puppets) while (puppet.state.link !== 'live') await puppet.pump()
+}
+
 t.test('slow: locks held at the payee, through four channels of two jammers; value and slots', async (t) => {
   t.same(await paysAtOnce(...Array.from({ length: 8 }, () => 100n)), [])
   t.same(await paysAtOnce(...Array.from({ length: 10 }, () => 2_000n)), [])
@@ -205,15 +219,7 @@ t.test('slow: locks held at the payee, through four channels of two jammers; val
 
 t.test('hours later, after a restart: the locks are still held, the record still counts', async (t) => {
   await village.ledger.advance({ seconds: 5 * HOUR })
-  await village.stop(hub)
-  hub = await village.start('hub', { ...hubConfig, listen: { host: '127.0.0.1', port: Number(new URL(hub.url).port) } })
-  ward.onto(await meet(hospital))
-  while (ward.state.link !== 'live') await serve()
-  for (const who of mallories) {
-    const stranger = await meet(who)
-    for (const puppet of puppets.filter((_, i) => jammers[i]!.who === who)) puppet.onto(stranger)
-  }
-  for (const puppet of puppets) while (puppet.state.link !== 'live') await puppet.pump()
+  await restart(hubConfig)
   await until(() => payer.node.channels().every(({ ready }) => ready))
   const before = held.length
   for (const puppet of puppets) puppet.effects.length = 0
@@ -256,6 +262,24 @@ t.test('fast: a stream that fails at once is cut short; the payer goes on', asyn
   t.same(await paysAtOnce(...Array.from({ length: SLOTS / 2 }, () => 500n)), [])
   t.equal(hub.node.status().stopped, 0)
   t.equal(await records(), 3)
+})
+
+t.test('a large claim of a newcomer: refused beside records, let through by the operator’s word', async (t) => {
+  const claim = async (hubConfigured: typeof hubConfig & Partial<NodeConfig>): Promise<number> => {
+    await village.ledger.advance({ seconds: HOUR })
+    await restart(hubConfigured)
+    const [puppet] = puppets
+    puppet!.effects.length = 0
+    arrived = 0
+    jam(puppet!, ((hub.node.channel(hospitalChannel)?.canSend ?? 0n) * 3n) / 4n)
+    while (!puppet!.effects.some(({ type }) => type === 'lockReturned')) {
+      await puppet!.pump()
+      await serve()
+    }
+    return arrived
+  }
+  t.equal(await claim(hubConfig), 0)
+  t.equal(await claim({ ...hubConfig, knownPeers: [mallories[0]!.node.account] }), 1)
   for (const each of puppets) each.stranger.close()
   ward.stranger.close()
 })

@@ -112,8 +112,12 @@ class Hub {
       slots: late.reduce((sum, { steps }) => sum + steps, 0),
       value: cents(late.reduce((sum, { amount, steps }) => sum + amount * BigInt(steps), 0n)),
     })
+    const others = [...this.records.keys()].filter((name) => name !== peer).map((name) => reachOf(this.record(name)))
     return {
-      othersKnown: [...this.records.keys()].some((name) => name !== peer && isKnown(this.record(name))),
+      others: {
+        slots: others.reduce((sum, { slots }) => sum + slots, 0),
+        value: cents(others.reduce((sum, { value }) => sum + value, 0n)),
+      },
       known: isKnown(standing),
       reach: reachOf(standing),
       protected: this.#load((lock) => lock.peer === peer && lock.bucket === 'protected'),
@@ -190,6 +194,41 @@ t.test('slow and fast jammers, any number of locks: alice, who has paid well, ha
   fc.assert(property, { numRuns: 100, seed: 11 })
   t.end()
 })
+
+t.test(
+  'a large claim of a newcomer gets what no record reaches, and the peers with a record keep all that theirs do',
+  (t) => {
+    const after = (payments: number, amount: bigint) => {
+      const hub = new Hub(20, 10_000n)
+      for (let i = 0; i < payments; i++) hub.pay('alice', amount)
+      return hub
+    }
+    const few = after(16, 10n)
+    t.equal(few.offer('bob', 9_360n)?.bucket, 'general', 'alice reaches 640')
+    t.equal(few.offer('carol', 1n), undefined, 'to others the half is as closed as ever')
+    t.ok(few.pay('alice', 640n))
+    t.equal(after(16, 10n).offer('bob', 9_361n), undefined)
+    const small = after(16, 10n)
+    for (let i = 0; i < 5; i++) small.offer('mallory', 1_000n)
+    t.equal(small.offer('mallory 2', 4_000n), undefined, 'many claims that half would carry share the half')
+    t.equal(after(128, 1_000n).offer('bob', 5_001n), undefined, 'what records reach stays theirs')
+
+    const zLock = fc.record({ peer: fc.integer({ min: 0, max: 9 }), amount: fc.bigInt(1n, 10_000n) })
+    const property = fc.property(
+      fc.integer({ min: 16, max: 60 }),
+      fc.bigInt(1n, 200n),
+      fc.array(zLock),
+      (n, one, locks) => {
+        const hub = after(n, one)
+        const { value: reach } = reachOf(hub.record('alice'))
+        for (const { peer, amount } of locks) hub.offer(`mallory ${peer}`, amount)
+        return hub.pay('alice', reach < 5_000n ? reach : 5_000n)
+      },
+    )
+    fc.assert(property, { numRuns: 300, seed: 5 })
+    t.end()
+  },
+)
 
 t.test('one stranger has at most half of the general slots; a traitor loses its record while it holds', (t) => {
   const hub = new Hub(20, 10_000n)

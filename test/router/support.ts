@@ -98,7 +98,7 @@ export const outgoing: OutgoingChannel = {
 
 /** A stranger, where nobody is known yet. */
 export const stranger: Claimant = {
-  othersKnown: false,
+  others: { slots: 0, value: cents(0n) },
   known: false,
   reach: { slots: 0, value: cents(0n) },
   protected: { slots: 0, value: cents(0n) },

@@ -20,8 +20,8 @@ export interface Room {
 
 /** The peer that asks. */
 export interface Claimant {
-  /** Some other peer is known (`isKnown`): there is somebody to keep half for. */
-  readonly othersKnown: boolean
+  /** What all other known peers together may hold in protected buckets; no slots: nobody is known, nothing is kept. */
+  readonly others: Load
   readonly known: boolean
   /** What its record allows it to hold in protected buckets, and what it holds there; of all channels together. */
   readonly reach: Load
@@ -35,13 +35,21 @@ const half = ({ slots, value }: Load): Load => ({ slots: Math.floor(slots / 2), 
 const holds = (limit: Load, used: Load, amount: Amount): boolean =>
   used.slots + 1 <= limit.slots && used.value + amount <= limit.value
 
+/** One claim that half of a channel cannot carry gets what no record reaches: nobody else could use it (record 21). */
+function keptFor(others: Load, whole: Load, amount: Amount): Load {
+  if (others.slots === 0) return NO_LOAD
+  const { slots, value } = half(whole)
+  const large = amount > whole.value - value
+  return { slots, value: large && others.value < value ? others.value : value }
+}
+
 function fitsGeneral({ whole, general, ownGeneral }: Room, claimant: Claimant, amount: Amount): boolean {
-  const { othersKnown, known } = claimant
-  const kept = othersKnown ? half(whole) : NO_LOAD
+  const { others, known } = claimant
+  const kept = keptFor(others, whole, amount)
   const open: Load = { slots: whole.slots - kept.slots, value: (whole.value - kept.value) as Amount }
   if (!holds(open, general, amount)) return false
   // Slots are cheap, so no stranger has more than half of these; who locks up money has as much of its own locked up.
-  return known || !othersKnown || ownGeneral * 2 < open.slots
+  return known || others.slots === 0 || ownGeneral * 2 < open.slots
 }
 
 /** @returns undefined where the lock is to be refused. */

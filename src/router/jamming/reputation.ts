@@ -117,5 +117,8 @@ export const reachOf = (record: Load): Load =>
     ? { slots: record.slots * LIMITS.record_reach, value: (record.value * BigInt(LIMITS.record_reach)) as Amount }
     : NO_LOAD
 
+/** By its operator's word, without a payment yet: a peer known by contract. */
+export const VOUCHED: Load = { slots: LIMITS.record_slots_max, value: VALUE_MAX }
+
 /** Against probing and fast jamming: who failed too often waits; every good payment is worth one failure. */
 export const mayFail = ({ slots, failed }: Reputation): boolean => failed < LIMITS.failed_forwards + slots
