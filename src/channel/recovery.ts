@@ -3,7 +3,7 @@
  * left: the newest state that anybody can show, a close of at least that, and defence on the ledger. The other side
  * makes no round either, and offers the close.
  */
-import { equalBytes } from '../base/bytes.js'
+import { type Digest, equalBytes } from '../base/bytes.js'
 import { channelStateDigest, decodeChannelState } from '../base/channel-state.js'
 import { curve, type Signature } from '../base/curve/index.js'
 import type { ChannelMessageOf } from '../base/message/channel.js'
@@ -12,10 +12,11 @@ import { repeatClose } from './close.js'
 import { exitTerms } from './content.js'
 import { keyOf } from './operation.js'
 import { lockFrom } from './predicate.js'
+import { derivesAll, isOneTree, type RevocationStore, revocationHash, storedSecret } from './revocation.js'
 import { removedLocks } from './round.js'
 import { openOwn } from './settlement.js'
 import { emit, enter, leads, peer, send, type Turn, update } from './turn.js'
-import type { Channel, Lock, Operation, Untold } from './types.js'
+import type { Channel, Cosigned, Lock, Operation, Untold } from './types.js'
 
 export { type Remains, type Restored, recoverChannel } from './restore.js'
 
@@ -80,11 +81,40 @@ export function receiveRecovering(turn: Turn, version: number): undefined {
 export const receiveNewest = (turn: Turn, message: ChannelMessageOf<'newest'>): undefined =>
   takeShown(turn, message.state, message.signatures, message)
 
-/** The same from a tower or a backup. The peer hears of what it may not have. */
-export function newestShown(turn: Turn, encoded: Uint8Array, signatures: Signatures): undefined {
+/** The same from a tower or a backup. The peer hears of what it may not have. @param secrets the peer's, unchecked */
+export function newestShown(
+  turn: Turn,
+  encoded: Uint8Array,
+  signatures: Signatures,
+  secrets?: RevocationStore,
+): undefined {
   const { current } = turn.state
   takeShown(turn, encoded, signatures)
   if (turn.state.current !== current && turn.state.link !== 'down') sendNewest(turn)
+  if (secrets !== undefined) takeSecrets(turn, secrets, [current, turn.state.current])
+}
+
+/**
+ * L7, C8: what a tower kept of the peer's secrets, so that this side can punish by itself. Nothing but hashes that both
+ * have signed tells a true store from a false one: it must open each that is known. Where none tells, the first that
+ * comes counts; the record of an exit decides then, and the towers are asked again.
+ */
+function takeSecrets(turn: Turn, shown: RevocationStore, signed: readonly Cosigned[]): undefined {
+  const { phase, secrets, dispute } = turn.state
+  if (phase !== 'recovery' || !isOneTree(shown)) return
+  const known = signed.map(({ content, state }) => ({ version: content.version, hash: state.revocations[peer(turn)] }))
+  const recorded = dispute?.poster === peer(turn) ? { version: dispute.version, hash: dispute.revocation } : undefined
+  if ([...known, ...(recorded === undefined ? [] : [recorded])].some((one) => opens(shown, one) === false)) return
+  const decided = recorded !== undefined && opens(shown, recorded) === true && opens(secrets, recorded) !== true
+  if (!decided && (shown.count <= secrets.count || !derivesAll(shown, secrets))) return
+  update(turn, { secrets: shown })
+  turn.durable = true
+}
+
+/** Undefined where the store does not reach so far. */
+function opens(store: RevocationStore, { version, hash }: { version: number; hash: Digest }): boolean | undefined {
+  const secret = storedSecret(store, version)
+  return secret === undefined ? undefined : equalBytes(revocationHash(secret), hash)
 }
 
 /**

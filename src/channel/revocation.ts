@@ -69,3 +69,31 @@ export function storedSecret(store: RevocationStore, version: number): Uint8Arra
   }
   return undefined
 }
+
+const versionOf = (index: bigint): number => Number(LAST_INDEX - index)
+
+/** Whether `store` gives every secret that `older` holds: BOLT 3's check, for a whole store at once. */
+export const derivesAll = (store: RevocationStore, older: RevocationStore): boolean =>
+  older.slots.every(
+    (slot) =>
+      slot === undefined || equalBytes(storedSecret(store, versionOf(slot.index)) ?? new Uint8Array(), slot.secret),
+  )
+
+/**
+ * Whether the slots belong to one tree: each derives those below it that came before it. Nothing else can be said of
+ * secrets whose hashes were never seen.
+ */
+export function isOneTree(store: RevocationStore): boolean {
+  return store.slots.every((slot, place) => {
+    if (slot === undefined) return false
+    const alone: RevocationStore = { count: store.count, slots: [...Array(place).fill(undefined), slot] }
+    return store.slots
+      .slice(0, place)
+      .every(
+        (lower) =>
+          lower === undefined ||
+          lower.index < slot.index ||
+          equalBytes(storedSecret(alone, versionOf(lower.index)) ?? new Uint8Array(), lower.secret),
+      )
+  })
+}

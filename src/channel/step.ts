@@ -141,7 +141,7 @@ function handle(turn: Turn, input: Input): undefined {
     case 'recover':
       return recover(turn, input.revoked ?? 0)
     case 'newestShown':
-      return newestShown(turn, input.state, input.signatures)
+      return newestShown(turn, input.state, input.signatures, input.secrets)
     default:
       return unreachable(input)
   }

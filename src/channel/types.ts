@@ -291,11 +291,12 @@ export type Input =
    * many own secrets the high-water file says have left, where it says so.
    */
   | { readonly type: 'recover'; readonly revoked?: number }
-  /** A co-signed state from a tower or a backup: as the peer's `newest`. */
+  /** A co-signed state from a tower or a backup: as the peer's `newest`. `secrets`: the peer's, unchecked. */
   | {
       readonly type: 'newestShown'
       readonly state: Uint8Array
       readonly signatures: readonly [Signature, Signature]
+      readonly secrets?: RevocationStore
     }
 
 export type OfferBody = Extract<OperationBody, { kind: 'pay' | 'lock' }>

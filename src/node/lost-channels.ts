@@ -15,6 +15,7 @@ import type { Store } from '../base/ports/store.js'
 import { decodeTransaction, encodeTransaction, type Transaction, type TransactionOf } from '../base/transaction.js'
 import type { ExitTerms } from '../chain-adapter/contract/channel-rules.js'
 import type { Remains } from '../channel/recovery.js'
+import type { RevocationStore } from '../channel/revocation.js'
 import type { HighWater } from '../store/high-water.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey, tableRange } from '../store/tables.js'
@@ -42,7 +43,7 @@ type Row = z.output<typeof zRow>
 type Lost = Omit<Remains, 'seed' | 'policy' | keyof Shown> & { readonly peer: AccountId }
 
 /** A state and who is said to have signed it. */
-type Shown = Pick<Remains, 'state' | 'signatures'>
+type Shown = Pick<Remains, 'state' | 'signatures'> & { readonly secrets?: RevocationStore | undefined }
 
 export interface LostParts {
   readonly engine: Engine
@@ -200,9 +201,11 @@ export class LostChannels {
   /** The first that opens brings the channel back; its machine judges the others. */
   #show(tx: Tx, lost: Lost, all: readonly Shown[]): void {
     let channel: LiveChannel | undefined
-    for (const { state, signatures } of all) {
-      if (channel === undefined) channel = this.#revive(tx, lost, { state, signatures })
-      else this.parts.channels.step(tx, channel, { type: 'newestShown', state, signatures })
+    for (const { state, signatures, secrets } of all) {
+      const revived = channel === undefined
+      channel ??= this.#revive(tx, lost, { state, signatures })
+      if (channel === undefined || (revived && secrets === undefined)) continue
+      this.parts.channels.step(tx, channel, { type: 'newestShown', state, signatures, ...(secrets && { secrets }) })
     }
   }
 

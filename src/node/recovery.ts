@@ -35,6 +35,8 @@ interface Asked {
   readonly since: number
   /** What would end in our signature, by kind: the newest of each. */
   readonly held: Map<WorkEffect['type'], { readonly channel: LiveChannel; readonly run: () => void }>
+  /** Asked anew since an exit stands: its record tells which of their secrets are the peer's (L7). */
+  disputed: boolean
 }
 
 /** Whose answers sign a close. */
@@ -90,9 +92,9 @@ export class Recovery {
       this.lost.shown(id, found)
       return
     }
-    const { version, state, signatures } = found
+    const { version, state, signatures, secrets } = found
     if (version > channel.state.current.content.version) logger.warn('tower.ahead', { channel: channel.text, version })
-    channels.input(channel, { type: 'newestShown', state, signatures })
+    channels.input(channel, { type: 'newestShown', state, signatures, ...(secrets && { secrets }) })
   }
 
   /** A tower has answered about this channel. */
@@ -104,13 +106,21 @@ export class Recovery {
   /** With every head. */
   advanced(): void {
     for (const asked of this.#asked.values()) this.#release(asked)
+    for (const channel of this.parts.channels.all()) this.#askAgain(channel)
+  }
+
+  #askAgain({ text, state, context }: LiveChannel): void {
+    const asked = this.#asked.get(text)
+    if (state.phase !== 'recovery' || state.dispute === null || asked === undefined || asked.disputed) return
+    asked.disputed = true
+    this.parts.towers.ask(exitTerms(context))
   }
 
   #ask(terms: ExitTerms): Asked {
     const name = idText(terms.channel)
     const known = this.#asked.get(name)
     if (known !== undefined) return known
-    const asked: Asked = { since: this.parts.heard.seconds, held: new Map() }
+    const asked: Asked = { since: this.parts.heard.seconds, held: new Map(), disputed: false }
     this.#asked.set(name, asked)
     this.parts.towers.ask(terms)
     return asked

@@ -4,9 +4,10 @@
  */
 import type { Signature } from '../base/curve/index.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
-import type { SecretStore } from '../base/message/tower.js'
 import { type ExitTerms, postable } from '../chain-adapter/contract/channel-rules.js'
+import type { RevocationStore } from '../channel/revocation.js'
 import type { TowerClient } from '../watchtower/client.js'
+import { unpackSecrets } from '../watchtower/secrets.js'
 
 /** What a tower showed, with both parties' signatures checked. */
 export interface TowerState {
@@ -15,8 +16,8 @@ export interface TowerState {
   /** encodeChannelState's bytes. */
   readonly state: Uint8Array
   readonly signatures: readonly [Signature, Signature]
-  /** As the tower gave them: unchecked. */
-  readonly secrets: SecretStore
+  /** The peer's, of the shape that their count gives them, else unchecked; undefined where they have another. */
+  readonly secrets: RevocationStore | undefined
 }
 
 export interface SurveyParts {
@@ -103,7 +104,8 @@ export class TowerSurvey {
       this.#of(channel).set(tower, checked.ok ? checked.value.version : 'lied')
       if (checked.ok) {
         const { version } = checked.value
-        this.parts.shown(channel, { tower: client.account, version, state, signatures, secrets })
+        const found = { tower: client.account, version, state, signatures }
+        this.parts.shown(channel, { ...found, secrets: unpackSecrets(secrets) })
       }
     }
     this.parts.answered(channel)

@@ -12,10 +12,10 @@ import type { ChannelView, View } from '../base/ports/chain.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { delegationDigest } from '../base/transaction.js'
 import { postable } from '../chain-adapter/contract/channel-rules.js'
-import { insertSecret, type RevocationStore, storedSecret } from '../channel/revocation.js'
+import { derivesAll, insertSecret, isOneTree, type RevocationStore, storedSecret } from '../channel/revocation.js'
 import type { TowerConfig } from './config.js'
 import { bytesOf, type HeldState, type JobRow, type Watched } from './record.js'
-import { derivesAll, isOneTree, packSecrets, unpackSecrets } from './secrets.js'
+import { packSecrets, unpackSecrets } from './secrets.js'
 
 /** What one client uses of the tower. */
 export interface Usage {

@@ -4,6 +4,7 @@ import type { Side } from '../../src/base/channel-state.js'
 import { otherSide } from '../../src/base/channel-state.js'
 import { curve } from '../../src/base/curve/index.js'
 import { idText } from '../../src/base/ids.js'
+import { EMPTY_STORE, insertSecret, type RevocationStore, revocationSecret } from '../../src/channel/revocation.js'
 import { openState } from '../../src/channel/settlement.js'
 import type { Cosigned, Effect } from '../../src/channel/types.js'
 import { Court, exitOf, supersedeOf } from './court.js'
@@ -299,3 +300,47 @@ t.test('C1: a sealed part that lies is refused, whatever is changed', async (t) 
   t.notOk(openState(flip(secret), encoded).ok)
   t.notOk(openState(secret, new Uint8Array(10)).ok)
 })
+
+t.test(
+  'C8: secrets that a tower shows: whole trees that open what is signed; where nothing tells, an exit does',
+  async (t) => {
+    const storeOf = (seed: Uint8Array, count: number): RevocationStore => {
+      let store = EMPTY_STORE
+      for (let version = 0; version < count; version++) store = insertSecret(store, revocationSecret(seed, version))!
+      return store
+    }
+    const { world, court, history } = scene(4)
+    const { alice, bob } = world
+    const newest = history.at(-1)!
+    const { revocation: own } = bob.context.keys
+    const { version } = newest.content
+    world.cut()
+    bob.down = true
+    alice.state = { ...alice.state, secrets: EMPTY_STORE } // as brought back from a state that somebody showed
+    const show = (secrets: RevocationStore): number => {
+      const [opener, follower] = newest.signatures
+      world.input(0, { type: 'newestShown', state: newest.encoded, signatures: [opener, follower], secrets })
+      return alice.state.secrets.count
+    }
+    t.equal(show(storeOf(own, version)), 0, 'not where nothing was lost')
+    world.input(0, { type: 'recover' })
+    t.equal(alice.state.phase, 'recovery')
+    const right = storeOf(own, version)
+    const bent = right.slots.map((slot, place) => (slot && place === 1 ? { ...slot, secret: flip(slot.secret) } : slot))
+    t.equal(show({ ...right, slots: bent }), 0, 'no tree')
+    const other = new Uint8Array(32).fill(9)
+    t.equal(show(storeOf(other, version + 1)), 0, 'not the hash that both have signed')
+    t.equal(show(storeOf(other, version - 2)), version - 2, 'nothing tells')
+    t.equal(show(right), version - 2, 'one that contradicts what is held')
+    alice.restart()
+    const old = history[1]!
+    t.equal(court.submit(exitOf(bob, old)), undefined)
+    court.sit()
+    t.equal(submits(alice.told, 'punish'), 0, 'with secrets that are not bob’s')
+    t.equal(show(storeOf(other, version - 1)), version - 2, 'the record does not open')
+    t.equal(show(storeOf(own, old.content.version)), version - 2, 'a store that does not reach the record')
+    t.equal(show(right), version, 'the record tells')
+    court.sit()
+    t.same(court.payout, [POOL, 0n])
+  },
+)

@@ -111,30 +111,47 @@ t.test(
   },
 )
 
-t.test('nothing is left, the peer posts an old state and is gone: the tower alone has the newest', async (t) => {
-  const id = await channel()
-  await pay(1_000n)
-  const old = await exitFrom(bob, id)
-  const wish = { amount: cents(300n), reference: 'back', expiresIn: 100_000 }
-  const { text } = must(await alice.node.issueInvoice('back', wish))
-  must(await bob.node.pay('back', text, cents(0n)))
-  await until(
-    () =>
-      tower.kept.get(idText(id))?.version === alice.node.channel(id)?.version && alice.node.channel(id)?.locks === 0,
-  )
-  await until(() => alice.node.channel(id)?.towerLag === 0 && bob.node.channel(id)?.locks === 0)
-  const { version, balance } = alice.node.channel(id)!
-  await village.stop(alice)
-  rmSync(at('alice'), { recursive: true })
-  await village.stop(bob)
-  await post(ledger, old)
-  alice = await village.start('alice', watched)
-  await until(() => phaseOf(alice, id) === 'recovery' && alice.node.channel(id)?.version === version)
-  await until(() => stateOf(alice, id)?.dispute?.standingVersion === version)
-  await ledger.advance({ seconds: WINDOW + 1 })
-  await until(() => phaseOf(alice, id) === 'closed')
-  t.equal(await total(alice), before.alice - 7_000n - 100_000n + balance)
-  bob = await village.start('bob', config)
-  await until(() => phaseOf(bob, id) === 'closed')
-  t.equal((await total(alice)) + (await total(bob)), before.alice + before.bob)
-})
+t.test(
+  'nothing is left, the peer posts old states and is gone: the tower alone has the newest, and the secrets',
+  async (t) => {
+    const [robbed, disputed, later] = [await channel(), await channel(), await channel()]
+    const ids = [robbed, disputed, later]
+    await pay(1_000n)
+    const old = [await exitFrom(bob, robbed), await exitFrom(bob, disputed), await exitFrom(bob, later)]
+    const bobs = { alice: await total(alice), bob: await total(bob) }
+    for (const [at, id] of ids.entries())
+      must(await bob.node.payDirect(id, { amount: cents(300n + BigInt(at)), reference: new Uint8Array(4) }))
+    const secretsOf = (id: ChannelId) => tower.kept.get(idText(id))!.secrets.count
+    const version = (id: ChannelId) => alice.node.channel(id)!.version
+    await until(() => ids.every((id) => bob.node.channel(id)!.version === version(id) && secretsOf(id) === version(id)))
+    const [, { balance }] = ids.map((id) => alice.node.channel(id)!) as [unknown, { balance: bigint }]
+    const newest = version(disputed)
+    await village.stop(alice)
+    rmSync(at('alice'), { recursive: true })
+    await village.stop(bob)
+    for (const exit of old.slice(0, 2)) await post(ledger, exit)
+    tower.twist = (answer) => {
+      if (answer.name !== 'retrieved' || idText(answer.body.channel) !== idText(disputed)) return answer
+      const { count, slots } = answer.body.secrets
+      return { ...answer, body: { ...answer.body, secrets: { count, slots: slots.map((slot) => sha256(slot)) } } }
+    }
+    alice = await village.start('alice', watched)
+    await until(() => phaseOf(alice, robbed) === 'closed')
+    await until(() => stateOf(alice, disputed)?.dispute?.standingVersion === newest)
+    t.equal(phaseOf(alice, disputed), 'recovery', 'with secrets that are none, the state still supersedes')
+    await ledger.advance({ seconds: WINDOW + 1 })
+    await until(() => phaseOf(alice, disputed) === 'closed')
+    t.equal(phaseOf(alice, later), 'recovery')
+    await tower.stop()
+    await post(ledger, old[2]!)
+    await until(() => phaseOf(alice, later) === 'closed')
+    t.equal(
+      await total(alice),
+      bobs.alice + 150_000n + balance + 150_000n,
+      'L7: two whole pools, one without the tower, and what was hers of the other',
+    )
+    bob = await village.start('bob', config)
+    await until(() => ids.every((id) => phaseOf(bob, id) === 'closed'))
+    t.equal((await total(alice)) + (await total(bob)), before.alice + before.bob)
+  },
+)

@@ -23,6 +23,8 @@ const newest = world.alice.state.current
 const { context } = world.alice
 const id = context.terms.channel
 
+const NO_SECRETS = { count: 0, slots: [] as Uint8Array[] }
+
 class Tower {
   readonly account: TowerClient['account']
   asked = 0
@@ -39,10 +41,10 @@ class Tower {
     })
   }
 
-  async holds(held: typeof newest | null, swapped = false): Promise<void> {
+  async holds(held: typeof newest | null, swapped = false, secrets = NO_SECRETS): Promise<void> {
     const signatures = held === null ? [] : swapped ? [...held.signatures].reverse() : held.signatures
     const state = held === null ? null : { state: held.encoded, signatures }
-    this.#answer({ channel: id, newest: state, secrets: { count: 0, slots: [] } } as unknown as Retrieved)
+    this.#answer({ channel: id, newest: state, secrets } as unknown as Retrieved)
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
@@ -72,6 +74,7 @@ function scene(count: number, required: number) {
     absent: ABSENT,
     logger: silent,
     channels: {
+      all: () => [channel],
       get: (name: Uint8Array) => (idText(name) === idText(id) ? channel : undefined),
       input: (_channel: unknown, input: TowerState) => void shown.push(input),
     },
@@ -175,3 +178,24 @@ t.test('what is closed meanwhile is not worked on', async (t) => {
   await towers[0]!.holds(newest)
   t.same(runs, [])
 })
+
+t.test(
+  'L7: what a tower keeps of the peer’s secrets is shown as it is, and asked for anew when an exit stands',
+  async (t) => {
+    const { towers, channel, shown, work, pass } = scene(1, 1)
+    work('dataLost')
+    await towers[0]!.holds(newest)
+    t.match(shown.at(-1), { secrets: { count: 0, slots: [] } })
+    pass(1)
+    t.equal(towers[0]!.asked, 1)
+    const { version } = older.content
+    const posted = { poster: 1, version, revocation: older.state.revocations[1], deadline: 9_000 } as const
+    const dispute = { ...posted, standing: older.encoded, standingVersion: version }
+    channel.state = { ...channel.state, dispute }
+    pass(1)
+    await towers[0]!.holds(newest, false, { count: 5, slots: [new Uint8Array(32)] })
+    t.equal(shown.at(-1)!.secrets, undefined, 'of a shape that no store has')
+    pass(1)
+    t.equal(towers[0]!.asked, 2, 'once')
+  },
+)
