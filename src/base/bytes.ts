@@ -29,24 +29,38 @@ export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 export function bigintToBytes(value: bigint, length: number): Uint8Array {
   const hex = value.toString(16)
   if (value < 0n || hex.length > length * 2) throw new RangeError(`bigintToBytes: value does not fit ${length} bytes`)
-  return hexToBytes(hex.padStart(length * 2, '0'))
+  const out = new Uint8Array(length)
+  out.set(Buffer.from(hex.padStart(length * 2, '0'), 'hex')) // by far the fastest way there is in Node 20
+  return out
 }
 
-export const bytesToBigint = (bytes: Uint8Array): bigint => (bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`))
+export const bytesToBigint = (bytes: Uint8Array): bigint =>
+  bytes.length === 0 ? 0n : BigInt(`0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')}`)
 
 /** A 64-bit big-endian counter: ids, versions, times, heights (all below 2^53). */
 export function u64(value: number): Uint8Array {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('u64: not a safe unsigned integer')
   const out = new Uint8Array(8)
-  new DataView(out.buffer).setBigUint64(0, BigInt(value))
+  writeU32(out, 0, Math.floor(value / 0x1_0000_0000))
+  writeU32(out, 4, value % 0x1_0000_0000)
   return out
+}
+
+function writeU32(out: Uint8Array, at: number, value: number): void {
+  out[at] = value >>> 24
+  out[at + 1] = value >>> 16
+  out[at + 2] = value >>> 8
+  out[at + 3] = value
 }
 
 export function readU64(bytes: Uint8Array, offset = 0): number | undefined {
   if (bytes.length < offset + 8) return undefined
-  const value = new DataView(bytes.buffer, bytes.byteOffset + offset, 8).getBigUint64(0)
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : undefined
+  const value = readU32(bytes, offset) * 0x1_0000_0000 + readU32(bytes, offset + 4)
+  return value <= Number.MAX_SAFE_INTEGER ? value : undefined
 }
+
+const readU32 = (bytes: Uint8Array, at: number): number =>
+  bytes[at]! * 0x100_0000 + ((bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!)
 
 /** Length-prefixed concatenation: no two lists of parts give the same bytes (P6). */
 export function framed(...parts: readonly Uint8Array[]): Uint8Array {

@@ -9,20 +9,44 @@ const LAST_INDEX = (1n << 48n) - 1n
 const indexOf = (version: number): bigint => LAST_INDEX - BigInt(version)
 
 /** BOLT 3: "flip(B) alternates the B'th least significant bit": bit b is bit b%8 of byte b/8. */
+function derived(value: Uint8Array, bit: number, index: bigint): Uint8Array {
+  return ((index >> BigInt(bit)) & 1n) === 0n
+    ? value
+    : sha256(value.with(bit >> 3, value[bit >> 3]! ^ (1 << (bit & 7))))
+}
+
 function derive(secret: Uint8Array, bits: number, index: bigint): Uint8Array {
-  let value = Uint8Array.from(secret)
-  for (let bit = bits - 1; bit >= 0; bit--) {
-    if (((index >> BigInt(bit)) & 1n) === 0n) continue
-    value[bit >> 3]! ^= 1 << (bit & 7)
-    value = Uint8Array.from(sha256(value))
-  }
+  let value = secret
+  for (let bit = bits - 1; bit >= 0; bit--) value = derived(value, bit, index)
   return value
 }
 
 /** BOLT 3's generate_from_seed. */
 export const secretAt = (seed: Uint8Array, index: bigint): Uint8Array => derive(seed, BITS, index)
 
-export const revocationSecret = (seed: Uint8Array, version: number): Uint8Array => secretAt(seed, indexOf(version))
+/** What `derive` passes through on its way from a seed to one index: `values[b]` is what bits 47 to b have made. */
+interface Path {
+  index: bigint
+  readonly values: Uint8Array[]
+}
+
+const paths = new WeakMap<Uint8Array, Path>()
+
+/**
+ * secretAt of a version. Neighbouring versions share all but the last steps of their derivation, so a seed's newest path is
+ * kept: one or two hashes a version where the whole way takes up to 48.
+ */
+export function revocationSecret(seed: Uint8Array, version: number): Uint8Array {
+  const index = indexOf(version)
+  const path = paths.get(seed) ?? { index: 0n, values: [] }
+  const differing = (path.index ^ index) & LAST_INDEX
+  const fresh = path.values.length === 0 ? BITS : differing === 0n ? 0 : differing.toString(2).length
+  path.index = index
+  path.values[BITS] = seed
+  for (let bit = fresh - 1; bit >= 0; bit--) path.values[bit] = derived(path.values[bit + 1]!, bit, index)
+  paths.set(seed, path)
+  return Uint8Array.from(path.values[0]!)
+}
 
 export const revocationHash = (secret: Uint8Array): Digest => sha256(secret)
 

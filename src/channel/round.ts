@@ -7,7 +7,7 @@ import { curve } from '../base/curve/index.js'
 import { invariant } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { ChannelMessageOf, Revocation, VersionKeys } from '../base/message/channel.js'
-import { postable, wellFormedState } from '../chain-adapter/contract/channel-rules.js'
+import { wellFormedState } from '../chain-adapter/contract/channel-rules.js'
 import { build, exitTerms, validRandomizer } from './content.js'
 import { learnScalar, noteOf } from './notes.js'
 import { keyOf, packedBytes, packRuns, unpackRuns } from './operation.js'
@@ -159,8 +159,11 @@ export function receiveAck(turn: Turn, message: ChannelMessageOf<'ack'>): undefi
     if (repeated && equalBytes(message.signature, current.signatures[side])) return
     return breach(turn, 'C5', 'an ack of no outstanding commit')
   }
+  // C11: signState checked the rest of what the contract asks, and made the other signature.
+  if (!curve.verify(outstanding.digest, message.signature, context.terms.channelKeys[side])) {
+    return breach(turn, 'C1', 'ack signature')
+  }
   const signatures = paired(context, outstanding.message.signature, message.signature)
-  if (!postable(exitTerms(context), outstanding.encoded, signatures).ok) return breach(turn, 'C1', 'ack signature')
   const hash = current.state.revocations[side]
   if (!acceptRevocation(turn, message.revocation, current.content.version, hash)) return
   const { content, state: built, encoded, digest, operations } = outstanding
@@ -260,7 +263,6 @@ function cosign(
     if (body.kind === 'claim' && lock !== undefined) learnScalar(turn, lock, body.scalar)
   }
   const signatures = paired(context, signState(turn, built), held.signature)
-  invariant(postable(exitTerms(context), built.encoded, signatures).ok, 'C11', 'the contract accepts the state')
   const done = new Set(operations.map(keyOf))
   update(turn, {
     current: { ...built, signatures },

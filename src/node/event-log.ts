@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { AMOUNT_BYTES } from '../base/amount.js'
 import { bytesToHex, readU64, u64, utf8 } from '../base/bytes.js'
-import { encodeAs, zAmount, zBytesUpTo, zCount, zText } from '../base/codec.js'
+import { cbor, encodeAs, zAmount, zBytesUpTo, zCount, zText } from '../base/codec.js'
 import { LIMITS } from '../base/limits.js'
 import type { Store } from '../base/ports/store.js'
 import { parseRow } from '../store/rows.js'
@@ -153,7 +153,7 @@ export class EventLog {
     const first = (before === undefined ? 0 : (readU64(before) ?? 0)) + 1
     const last = first + count - 1
     tx.put({ key: LAST, value: u64(last) })
-    tx.put({ key: tableKey('event', last), value: encodeAs(zRow, row) })
+    tx.put({ key: tableKey('event', last), value: row.type === 'pays' ? cbor(row) : encodeAs(zRow, row) })
     tx.after(() => {
       if (this.#listeners.size === 0) return
       for (const [index, event] of eventsOf(row).entries()) {

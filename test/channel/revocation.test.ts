@@ -54,6 +54,18 @@ t.test('every earlier secret is derived from at most 49 slots; the next one is n
   t.equal(insertSecret(store, revocationSecret(seed, 303)), undefined)
 })
 
+t.test('the kept path gives what the whole derivation gives, in any order', async (t) => {
+  const seeds = [1, 2].map((fill) => new Uint8Array(32).fill(fill))
+  const leaps = [0, 1, 0, 2, 1, 3, 255, 256, 254, 2 ** 40, 2 ** 40 + 1, 5, 2 ** 48 - 1, 0, 2 ** 48, -1, 7]
+  for (const version of [...leaps, ...Array.from({ length: 200 }, (_, k) => (k % 3) + k)]) {
+    for (const seed of seeds) {
+      const whole = secretAt(seed, (1n << 48n) - 1n - BigInt(version))
+      if (!equalBytes(revocationSecret(seed, version), whole)) t.fail(`version ${version}`)
+    }
+  }
+  t.equal(revocationSecret(seeds[0]!, 3).length, 32)
+})
+
 t.test('C2: no two versions, and no two channels, have the same randomness', async (t) => {
   const keys = (fill: number) => ({ randomness: new Uint8Array(32).fill(fill) }) as Parameters<typeof randomnessOf>[0]
   const versions = Array.from({ length: 50 }, (_, version) => version)
