@@ -1,6 +1,10 @@
 /** The verbs by hand, each a process of its own: from an empty directory to a paid and settled claim, and an audit. */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { LIMITS } from '../../src/base/limits.js'
+import { ROOT } from '../../src/base/root.js'
+import { CONFIG } from '../../src/cli/config-table.js'
+import { EXIT } from '../../src/cli/exit.js'
 import { type Running, run, Shell } from './cli.js'
 
 const shell = new Shell(t.testdir())
@@ -10,6 +14,7 @@ const accounts = new Map<string, string>()
 const addresses = new Map<string, string>()
 let ledgerUrl = ''
 let payerProcess: Running
+let hospitalProcess: Running
 let hubProcess: Running
 let ledgerId = ''
 
@@ -190,6 +195,48 @@ t.test('a token opens what it is for; a hub sees its movements add up', async (t
   t.equal((await tried('account', 'export', '--csv', at('hub', 'm.csv'), ...dir('hub'))).code, 2, 'not in --dir')
 })
 
+t.test('as its unit starts it: a stop drains, says what is left, and the next start takes it up', async (t) => {
+  const text = readFileSync(new URL('packaging/meridian.service', ROOT), 'utf8')
+  const unit = new Map(
+    [...text.matchAll(/^([A-Z]\w+)=(.*)$/gm)].map(([, name = '', value = '']): [string, string] => [name, value]),
+  )
+  const [program, ...args] = unit.get('ExecStart')!.replace('/var/lib/meridian', at('payer')).split(' ')
+  t.equal(program, '/usr/local/bin/meridian')
+  t.match(unit.get('Environment'), /^MERIDIAN_PASSPHRASE_FILE=%d\/passphrase$/)
+  t.same([unit.get('KillSignal'), unit.get('Restart'), unit.get('Type')], ['SIGTERM', 'on-failure', 'exec'])
+  const fallback = CONFIG.drain_s.fallback
+  t.ok(Number(unit.get('TimeoutStopSec')) > fallback + LIMITS.api_drain_ms / 1_000, 'it may drain before it is killed')
+  const never = unit.get('RestartPreventExitStatus')!.split(' ').map(Number)
+  t.same(never, [EXIT.usage], 'what heals by itself is started again: a disk, a ledger, a port')
+
+  t.equal(await payerProcess.stop('SIGTERM'), 0)
+  hospitalProcess = (await started('start', ...dir('hospital'))).process
+  payerProcess = (await started(...args, '--set', 'drain_s=1')).process
+  const create = ['invoice', 'create', '--reference', 'claim 9', ...dir('hospital'), '--amount', '1.00']
+  const pay = ['pay', (await did(...create))['invoice'] as string, '--receipt', at('drained.json'), ...dir('payer')]
+  while ((await did('channel', 'list', ...dir('payer')))['ready'] !== true);
+  hospitalProcess.child.kill('SIGSTOP')
+  t.equal((await tried(...pay, '--wait', '0')).code, EXIT.pending)
+  let said = ''
+  payerProcess.child.stderr.on('data', (data: Buffer) => {
+    said += data.toString()
+  })
+  t.equal(await payerProcess.stop('SIGTERM'), EXIT.done)
+  t.match(said, /waiting for 1 locks in 1 channels.*\n.*1 locks in 1 channels.* are left: safe on disk/)
+  hospitalProcess.child.kill('SIGCONT')
+  payerProcess = (await started(...args)).process
+  t.match(await did(...pay), { status: 'succeeded', amount_minor: '100' }, 'the same payment')
+  writeFileSync(
+    at('payer', 'config.json'),
+    readFileSync(at('payer', 'config.json'), 'utf8').replace('{', '{"drian_s":1,'),
+  )
+  t.equal((await tried(...args)).code, EXIT.usage)
+  writeFileSync(
+    at('payer', 'config.json'),
+    readFileSync(at('payer', 'config.json'), 'utf8').replace('"drian_s":1,', ''),
+  )
+})
+
 t.test('channels close, balances settle, the regulator agrees', async (t) => {
   const [line] = (await tried('channel', 'list', '--json', ...dir('payer'))).out.trim().split('\n')
   const { channel } = JSON.parse(line!) as { readonly channel: string }
@@ -198,7 +245,7 @@ t.test('channels close, balances settle, the regulator agrees', async (t) => {
     const { channel } = JSON.parse(mine) as { readonly channel: string }
     await did('channel', 'close', channel, ...dir('hospital'))
   }
-  t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4875562' })
+  t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4875460' })
   const audit = ['audit', ...dir('regulator'), '--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
   const verdict = await did(...audit)
   await Promise.all(
@@ -219,13 +266,15 @@ t.test('channels close, balances settle, the regulator agrees', async (t) => {
     'payment.fee -0.14',
     'payment.succeeded -3.00',
     'payment.fee -0.02',
+    'payment.succeeded -1.00',
+    'payment.fee -0.02',
     'close 0.00',
   ])
   t.match(verdict, { verdict: 'CONSISTENT', minted_minor: '12000000', locked_minor: '0', redeemed_minor: '50' })
 })
 
 t.test('a stop leaves no lock and no token; what was paid is known to the next start', async (t) => {
-  t.equal(await payerProcess.stop('SIGTERM'), 0)
+  t.same(await Promise.all([payerProcess.stop('SIGTERM'), hospitalProcess.stop('SIGTERM')]), [0, 0])
   for (const name of ['payer', 'hospital']) {
     t.notOk(existsSync(at(name, 'api.json')))
     const log = readFileSync(at(name, 'node.log'), 'utf8')
