@@ -25,13 +25,15 @@ const shown = (name: string | undefined): string =>
   name !== undefined && /^\w{1,40}$/.test(name) ? name : '(not printable)'
 
 /** @throws MeridianError `request_key_missing`, `bad_request` */
-export function idempotencyKey({ headers }: FastifyRequest): string {
+export function idempotencyKey({ headers, raw }: FastifyRequest): string {
   const key = headers['idempotency-key']
+  if ((raw.headersDistinct['idempotency-key']?.length ?? 0) > 1) throw new MeridianError('bad_request', KEY_TWICE)
   if (key === undefined || key === '') throw new MeridianError('request_key_missing')
   if (isKey(key)) return key
   throw new MeridianError('bad_request', KEY_FORM)
 }
 
+const KEY_TWICE = 'Idempotency-Key: there twice'
 export const KEY_FORM = `Idempotency-Key: 1 to ${LIMITS.key_characters} printable ASCII characters`
 
 /** Idempotency keys (R5) are printable ASCII. */

@@ -1,6 +1,7 @@
 /** The operator API of one node: loopback, bearer tokens with scopes, JSON in and out (PRODUCT.md). */
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
+import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
@@ -91,6 +92,7 @@ function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstanc
     bodyLimit: LIMITS.api_body_bytes,
     requestTimeout: LIMITS.ledger_request_ms,
     // An idempotency key is part of an address; so is an invoice in a query, below Node's own bound on headers.
+    clientErrorHandler: (error, socket) => refuseUnparsed(error.code, socket),
     routerOptions: { maxParamLength: LIMITS.key_characters * 3 },
     frameworkErrors: (error, request, reply) => fail(logger, error, request, reply),
   })
@@ -106,12 +108,35 @@ function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstanc
       throw new MeridianError('scope_missing', scopes.join(' or '))
   })
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
-    parseJsonBody(body),
-  )
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
+    checkEncoding(request)
+    return parseJsonBody(body)
+  })
   app.setErrorHandler((error, request, reply) => fail(logger, error, request, reply))
   app.setNotFoundHandler((request, reply) => fail(logger, new MeridianError('not_found'), request, reply))
   return app
+}
+
+/** What HTTP's own parser refuses never becomes a request; it is told in the same words. */
+function refuseUnparsed(reason: string, socket: Duplex): void {
+  if (reason === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const [line, refusal] =
+    reason === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', new MeridianError('too_long', 'headers')]
+      : reason === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', new MeridianError('bad_request', 'it did not come whole in time')]
+        : ['400 Bad Request', new MeridianError('bad_request', 'no HTTP')]
+  const body = JSON.stringify({ ...problemOf(refusal), status: Number(line.slice(0, 3)) })
+  const headers = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
+  socket.end(`HTTP/1.1 ${line}\r\n${headers}\r\n\r\n${body}`)
+}
+
+/** Bytes that say they are something else than they are read as. @throws MeridianError `bad_request` */
+function checkEncoding({ headers }: FastifyRequest): void {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1]
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new MeridianError('bad_request', 'charset: utf-8')
+  if (!/^(identity)?$/i.test(headers['content-encoding'] ?? ''))
+    throw new MeridianError('bad_request', 'content-encoding: none')
 }
 
 /** A stream counts at its end, as its own route. */

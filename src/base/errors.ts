@@ -282,6 +282,10 @@ export const ERRORS = {
     'Too many requests with this token, or from this address without a good one; nothing was begun.',
   ),
   bad_request: entry('fix_request', 'A field of the request is missing, unknown or has a wrong form.'),
+  cursor_ahead: entry(
+    'fix_request',
+    'The cursor is beyond the newest event: it is from another node, or from before this one was restored. Begin again from the event that your books have last.',
+  ),
   not_found: entry('fix_request', 'There is nothing under this address or name.'),
   request_key_missing: entry('fix_request', 'A write needs the header Idempotency-Key.'),
   request_key_reused: entry('fix_request', 'The idempotency key was used for another request.'),

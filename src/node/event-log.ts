@@ -162,6 +162,12 @@ export class EventLog {
     })
   }
 
+  /** Number of the newest event that is durable; 0 before the first. */
+  get last(): number {
+    const row = this.store.get(LAST)
+    return row === undefined ? 0 : (readU64(row) ?? 0)
+  }
+
   /** Events after `cursor`, oldest first, a bounded page. */
   async page(cursor: number, limit: number): Promise<NumberedEvent[]> {
     const events: NumberedEvent[] = []

@@ -96,3 +96,22 @@ export async function slowReader({ node, api, token }: Hosted): Promise<void> {
   await given
   socket.destroy()
 }
+
+/** Bytes as they are, and the status and problem that come back. @param cut the sender goes without waiting. */
+export async function rawAnswer({ api }: Hosted, request: string, cut: boolean) {
+  const socket = connectSocket(Number(new URL(api.url).port), '127.0.0.1')
+  socket.on('error', () => {}) // a refusal may come while more is sent
+  let answer = ''
+  socket.on('data', (data) => {
+    answer += data.toString()
+    if (/"code"/.test(answer)) socket.end()
+  })
+  socket.write(request, () => cut && socket.end())
+  await new Promise((resolve) => socket.on('close', resolve))
+  const status = /^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]
+  const body = /\{.*\}/s.exec(answer)?.[0]
+  return {
+    first: status === undefined ? undefined : Number(status),
+    problem: body === undefined ? undefined : (JSON.parse(body) as { readonly status: number }),
+  }
+}

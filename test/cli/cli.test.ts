@@ -137,6 +137,12 @@ async function mintTo(url: string, amounts: readonly bigint[]): Promise<void> {
 
 t.test('a ledger by hand', async (t) => {
   const { url, ledger } = await found()
+  const saved = ['backup', 'export', '--dir', at('regulator'), '--out', at('regulator.backup')]
+  t.match(
+    await run(saved, env),
+    { code: 0, out: /^backup / },
+    'a founder’s key is saved as init says, before any ledger',
+  )
   const common = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', url]
 
   const made = await run(['init', '--dir', at('alice'), '--role', 'participant', ...common], env)

@@ -18,6 +18,8 @@ export function addEventRoutes(routes: Routes): void {
   const { api, metrics, node, stopping } = routes
   routes.read(api.events, async ({ query: { after, limit = LIMITS.api_page }, request, reply }) => {
     const cursor = after ?? lastEventId(request)
+    // Silence until the log has grown so far would lose whatever comes before.
+    if (cursor > node.events.last) throw new MeridianError('cursor_ahead')
     if (wantsPage(request)) {
       const events = await node.events.page(cursor, limit)
       return { events: events.map((event) => eventView(node, event)), cursor: events.at(-1)?.cursor ?? cursor }

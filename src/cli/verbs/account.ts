@@ -74,7 +74,7 @@ async function explainRegistration(options: NodeVerbOptions): Promise<void> {
   const next = [
     `Hand ${request} to the issuer (nothing in it is secret); it answers with the file of`,
     `  meridian account admit ${request} --out admission.json`,
-    'Then: meridian account register --admission admission.json',
+    `Then: meridian account register --admission admission.json --dir ${options.dir}`,
   ]
   out.print(next.join('\n'), { account, registered, request })
 }

@@ -36,7 +36,8 @@ async function exportBackup(options: ExportOptions): Promise<void> {
   const { dir, out: path } = options
   outside(dir, path, 'the backup')
   if (existsSync(path)) throw new MeridianError('backup_exists', path)
-  await readConfig(dir) // no directory of a node, or one that does not start: said before a passphrase is asked for
+  // No directory of a node, or one that does not start, is said before a passphrase is asked for. A founder has no ledger yet.
+  await readConfig(dir, { ledger: 'http://ledger.invalid' })
   const passphrase = need(await readPassphrase(await passphraseFor(options)))
   const secrets = await readSecrets(dir, passphrase)
   const peers = await peersOf(dir, passphrase)
