@@ -10,6 +10,7 @@ import { bytesToHex } from '../../src/base/bytes.js'
 import { LIMITS } from '../../src/base/limits.js'
 import { createPool } from '../../src/privacy/pool.js'
 import { People } from '../wallet/people.js'
+import { brokenRequests, rawAnswer } from './hostile.js'
 import { Nodes, refusal } from './nodes.js'
 
 const pool = createPool({ threads: 1 })
@@ -120,6 +121,24 @@ t.test('the document names every route, and answers are what it says', async (t)
     t.match(page, { [`${set}`]: [], cursor: 'f'.repeat(66) })
     t.equal((await alice.call('GET', `${path}?after=x`)).status, 400)
   }
+})
+
+t.test('what is no HTTP, or says that it is something else, is refused in the words of the API', async (t) => {
+  const json = { 'content-type': 'application/json', 'idempotency-key': 'typed' }
+  for (const odd of [{ 'content-type': 'application/json; charset=utf-16' }, { 'content-encoding': 'gzip' }]) {
+    const { status } = await alice.call(
+      'POST',
+      '/v1/invoices',
+      { ...json, ...odd },
+      '{"amount_minor":"3","reference":"r"}',
+    )
+    t.equal(status, 400, JSON.stringify(odd))
+  }
+  for (const [request, status] of brokenRequests(alice.token)) {
+    const { first, problem } = await rawAnswer(alice, request)
+    t.same([first, problem?.status], [status, status], request.slice(0, 20))
+  }
+  t.same((await alice.client.invoices()).invoices, [], 'half a body is no request')
 })
 
 t.test('so many requests of one token and no more; nothing of the others is begun', async (t) => {

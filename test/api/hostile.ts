@@ -97,8 +97,9 @@ export async function slowReader({ node, api, token }: Hosted): Promise<void> {
   socket.destroy()
 }
 
-/** Bytes as they are, and the status and problem that come back. @param cut the sender goes without waiting. */
-export async function rawAnswer({ api }: Hosted, request: string, cut: boolean) {
+/** Bytes as they are, and the status and problem that come back; of half a body the sender goes without waiting. */
+export async function rawAnswer({ api }: Hosted, request: string) {
+  const cut = request.includes('Length: 500')
   const socket = connectSocket(Number(new URL(api.url).port), '127.0.0.1')
   socket.on('error', () => {}) // a refusal may come while more is sent
   let answer = ''
@@ -114,4 +115,19 @@ export async function rawAnswer({ api }: Hosted, request: string, cut: boolean) 
     first: status === undefined ? undefined : Number(status),
     problem: body === undefined ? undefined : (JSON.parse(body) as { readonly status: number }),
   }
+}
+
+/** What is no request, and what it is answered with. */
+export function brokenRequests(token: string): readonly (readonly [string, number])[] {
+  const head = `Host: x\r\nAuthorization: Bearer ${token}\r\n`
+  const invoiced = '{"amount_minor":"3","reference":"raw"}'
+  const typedHead = `POST /v1/invoices HTTP/1.1\r\n${head}Content-Type: application/json\r\nIdempotency-Key: raw\r\n`
+  return [
+    [`GET /v1/node HTTP/1.1\r\n${head}X: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+    ['\u0000\u0001\r\n\r\n', 400],
+    [`${typedHead}Content-Length: 5\r\nContent-Length: 6\r\n\r\n${invoiced}`, 400],
+    [`${typedHead}Content-Length: ${invoiced.length}\r\nTransfer-Encoding: chunked\r\n\r\n${invoiced}`, 400],
+    [`${typedHead}Idempotency-Key: other\r\nContent-Length: ${invoiced.length}\r\n\r\n${invoiced}`, 400],
+    [`${typedHead}Content-Length: 500\r\n\r\n${invoiced}`, 400],
+  ]
 }
