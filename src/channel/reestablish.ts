@@ -19,7 +19,8 @@ export function connected(turn: Turn): undefined {
   const { state, context } = turn
   update(turn, { link: 'reestablishing', held: null, ready: false, proving: false })
   if (state.phase === 'recovery') return sendRecovering(turn)
-  if (!roundsRun(state)) return
+  // Whatever is said of the end comes after it: a peer that has lost data must not take it for a breach.
+  if (!roundsRun(state)) return state.phase === 'closed' ? undefined : sendNewest(turn)
   send(turn, {
     name: 'reestablish',
     body: {

@@ -303,8 +303,10 @@ export class Towers {
     this.parts.engine.do((tx) => {
       const known = this.#row(channel.id, client)
       const more = known === undefined || body.version > known.version || body.secrets > known.secrets
-      // The lower height binds the tower to more: a repetition, or one made after an exit, replaces no evidence.
-      if (more && channel.state.phase === 'open') {
+      // The lower height binds the tower to more: a repetition, or one made after an exit, replaces no evidence. Until an
+      // exit stands the peer's may come, whatever we have signed ourselves.
+      const { phase, dispute } = channel.state
+      if (more && dispute === null && phase !== 'closed') {
         tx.put({ key: rowKey(channel.id, client.account), value: encodeAs(receiptMessage.schema, body) })
       }
       tx.after(() => {

@@ -102,7 +102,7 @@ t.test('C10: signed is terminal: whatever arrives, no round follows, across rest
   world.connect()
   t.same(
     world.alice.sent.map(({ name }) => name),
-    ['shutdown', 'closeOffer'],
+    ['newest', 'shutdown', 'closeOffer'],
   )
   world.settle()
   const asked = world.bob.toldOf('verifyClose')[0]!

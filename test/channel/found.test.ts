@@ -2,6 +2,7 @@
 import t from 'tap'
 import { otherSide, type Side } from '../../src/base/channel-state.js'
 import { decodeChannel, encodeChannel } from '../../src/channel/snapshot.js'
+import type { CloseProof } from '../../src/channel/types.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { hit, live, opened, pay, scalarOf } from './mallory.js'
 import type { World } from './world.js'
@@ -19,6 +20,24 @@ function exhaust(world: World, side: Side): void {
     world.parties[otherSide(side)].work()
     while (world.deliver(0) || world.deliver(1)) world.parties[otherSide(side)].work()
   }
+}
+
+/** The wallet of the side that was asked. */
+function prove(world: World, side: Side): void {
+  const asked = world.parties[side].toldOf('proveClose').at(-1)!
+  const proof = {
+    validUntil: asked.terms.validUntil,
+    commitment: asked.terms.commitment,
+    ciphertexts: [new Uint8Array(256).fill(1), new Uint8Array(256).fill(2)],
+    ciphertextsRegulator: [new Uint8Array(256).fill(3), new Uint8Array(256).fill(4)],
+    proof: new Uint8Array(64),
+  } satisfies CloseProof
+  world.input(side, { type: 'closeProved', proof })
+}
+
+function verify(world: World, side: Side): void {
+  const asked = world.parties[side].toldOf('verifyClose').at(-1)!
+  world.input(side, { type: 'closeVerified', validUntil: asked.terms.validUntil, valid: true })
 }
 
 t.test('C8, C10: what a leader repeats for its outstanding commit is no offer after its shutdown', async (t) => {
@@ -88,4 +107,52 @@ t.test('C8: who has lost data hears of it from a peer that has ended the rounds,
   world.settle()
   t.match(world.bob.state, { phase: 'recovery' })
   t.equal(world.bob.state.current.content.version, world.alice.state.current.content.version)
+})
+
+t.test('C8: what the end says is no breach to a peer that has lost data: it is shown the newest first', async (t) => {
+  for (const loser of [0, 1] as const) {
+    const world = live()
+    const old = encodeChannel(world.parties[loser].state)
+    for (const side of [0, 1] as const) {
+      const [theirs] = world.parties[side].state.current.content.locks.filter(({ from }) => from !== side)
+      world.input(side, { type: 'giveBack', lock: theirs!, reason: new Uint8Array() })
+      world.settle()
+    }
+    world.input(loser, { type: 'closeWanted' })
+    world.settle()
+    prove(world, 0)
+    world.settle()
+    verify(world, 1)
+    world.settle()
+    t.same(
+      world.parties.map(({ state }) => state.phase),
+      ['closing', 'closing'],
+    )
+    world.cut()
+    world.parties[loser].state = must(decodeChannel(old))
+    world.connect()
+    while (world.deliver(otherSide(loser)));
+    t.match(world.parties[loser].state, { phase: 'recovery', breach: null })
+  }
+})
+
+t.test('C8: an end that is said to a side that has lost data twice', async (t) => {
+  const world = live()
+  const old = encodeChannel(world.alice.state)
+  for (const side of [0, 1] as const) {
+    const [theirs] = world.parties[side].state.current.content.locks.filter(({ from }) => from !== side)
+    world.input(side, { type: 'giveBack', lock: theirs!, reason: new Uint8Array() })
+    world.settle()
+  }
+  world.cut()
+  world.alice.state = must(decodeChannel(old))
+  world.connect()
+  world.settle()
+  prove(world, 1)
+  t.match(world.bob.state, { phase: 'closing' }, 'the follower offers: it has lost nothing')
+  world.cut()
+  world.alice.state = must(decodeChannel(old))
+  world.connect()
+  while (world.deliver(1));
+  t.match(world.alice.state, { phase: 'recovery', breach: null })
 })

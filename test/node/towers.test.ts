@@ -14,6 +14,7 @@ import { readChannelRow } from '../../src/node/live-channel.js'
 import { tableKey } from '../../src/store/tables.js'
 import { parseTowerReceipt } from '../../src/watchtower/tower-receipt.js'
 import { must } from '../chain-adapter/fixtures.js'
+import { unanswered } from './adversary.js'
 import { TowerDouble } from './tower-double.js'
 import { cents, until, Village, type Villager } from './village.js'
 
@@ -36,7 +37,7 @@ const gated = (towers: readonly TowerDouble[], required: number): Partial<NodeCo
 /** Alice leads and waits for the first tower, bob follows and waits for the second; carol has one and waits for none. */
 let alice = await village.start('alice', gated([first], 1))
 const bob = await village.start('bob', gated([second], 1))
-const carol = await village.start('carol', gated([third], 0))
+let carol = await village.start('carol', gated([third], 0))
 for (const person of [alice, bob, carol]) await village.fund(person, 1_000_000n)
 const id = await village.channel(alice, bob, 100_000n, 100_000n)
 const other = await village.channel(alice, carol, 100_000n, 100_000n)
@@ -299,3 +300,23 @@ t.test(
     t.equal(shown(alice).balance, balance)
   },
 )
+
+t.test('a receipt that comes when the rounds have ended is evidence too, until an exit stands (T2)', async (t) => {
+  await village.stop(carol)
+  carol = await village.start('carol', gated([third], 0), { chain: unanswered(village.ledger, 'exit').chain })
+  must(await alice.node.connect({ account: carol.node.account, url: carol.url }))
+  const evidence = () => partsOf(carol).towers.receipts(other)[0]!.body.version
+  await until(() => shown(alice, other).ready && shown(carol, other).towerLag === 0)
+  third.withholding = true
+  const before = evidence()
+  await succeeded(alice, await pay(alice, carol))
+  await until(() => shown(carol, other).locks === 0)
+  const { version } = shown(carol, other)
+  await until(() => partsOf(carol).towers.confirmed(partsOf(carol).channels.get(other)!))
+  must(await carol.node.forceClose(other))
+  t.equal(shown(carol, other).phase, 'exiting', 'and the ledger has not heard of it')
+  t.equal(evidence(), before)
+  third.answer()
+  await until(() => shown(carol, other).towerLag === 0)
+  t.equal(evidence(), version)
+})

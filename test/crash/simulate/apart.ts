@@ -3,8 +3,10 @@
 interface Stretch {
   readonly from: number
   to: number
-  /** Connected, but nothing arrived. */
-  readonly held: boolean
+  /** Since when they are connected and nothing arrives; undefined while they are not connected. */
+  heldFrom: number | undefined
+  /** The longest time for which nothing arrived on a connection, milliseconds. */
+  held: number
 }
 
 /** How apart two nodes are now. */
@@ -23,14 +25,17 @@ export class Apart {
   /** Time has moved by so much since the distances were last other than these. */
   moved(ms: number, before: ReadonlyMap<string, Distance>): void {
     const now = this.now()
+    const from = now - ms
     for (const [pair, distance] of before) {
       if (distance === 'near') continue
-      const held = distance === 'held'
       const stretches = this.#stretches.get(pair) ?? []
       this.#stretches.set(pair, stretches)
       const last = stretches[stretches.length - 1]
-      if (last !== undefined && last.to === now - ms && last.held === held) last.to = now
-      else stretches.push({ from: now - ms, to: now, held })
+      const stretch = last?.to === from ? last : { from, to: from, heldFrom: undefined, held: 0 }
+      if (stretch !== last) stretches.push(stretch)
+      stretch.to = now
+      stretch.heldFrom = distance === 'held' ? (stretch.heldFrom ?? from) : undefined
+      if (stretch.heldFrom !== undefined) stretch.held = Math.max(stretch.held, now - stretch.heldFrom)
     }
   }
 
@@ -38,11 +43,14 @@ export class Apart {
     return new Map(this.distances())
   }
 
-  /** Whether the two were apart for so long without a break, up to `lately` seconds ago. */
+  /**
+   * Whether the two were apart without a break, up to `lately` seconds ago: for so long at all, now disconnected and now
+   * unheard, or for so long unheard on one connection.
+   */
   were(pair: string, far_s: number, held_s: number, lately: number): boolean {
     const since = this.now() - lately * 1_000
     return (this.#stretches.get(pair) ?? []).some(
-      ({ from, to, held }) => to >= since && to - from >= 1_000 * (held ? held_s : far_s),
+      ({ from, to, held }) => to >= since && (to - from >= 1_000 * far_s || held >= 1_000 * held_s),
     )
   }
 }

@@ -51,7 +51,9 @@ export class Court {
     if (lapses.dishonest.has(name) || version >= revoked) return
     // S2: files copied by hand are licensed after `absent_s` where neither the peer nor a tower was there to object, or
     // the peer has lost what it would show.
-    const speechless = this.oracle.wereApart(book) || lapses.lost(book.owners[otherSide(poster)], book.id)
+    const { disk } = world.hosts[book.owners[otherSide(poster)]]
+    const knows = (durableChannel(disk, book.id)?.current.content.version ?? -1) > version
+    const speechless = this.oracle.wereApart(book) || !knows
     const unwarned = speechless && !towers.couldWarn(world.hosts[name].account, book.id, version)
     if (verdicts.excused(lapses.copied(name, book.id) && unwarned, 'revoked state: copied files, nobody there')) {
       lapses.dishonest.add(name)

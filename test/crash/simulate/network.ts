@@ -165,11 +165,14 @@ export class Network {
   #live(): End[] {
     return [...this.#ports.values()].flatMap((port) =>
       [...port.ends.values()].filter((end) => {
-        const other = this.#names.get(idText(end.peer)) ?? ''
-        if (!end.joined || this.stalled.has(pairOf(port.name, other))) return false
-        return end.queue.length > 0 || end.cut
+        // W3: an end is noticed where nothing arrives any more: the idle deadline passes.
+        return end.joined && (end.cut || (end.queue.length > 0 && !this.#stands(end)))
       }),
     )
+  }
+
+  #stands({ port, peer }: End): boolean {
+    return this.stalled.has(pairOf(port.name, this.#names.get(idText(peer)) ?? ''))
   }
 
   get underWay(): number {
@@ -180,6 +183,8 @@ export class Network {
   deliver(): string | undefined {
     const end = this.random.pick(this.#live())
     if (end === undefined) return undefined
+    // What stood still when its connection ended is lost.
+    if (end.cut && this.#stands(end)) end.queue.length = 0
     const sent = end.queue.shift()
     if (sent === undefined) {
       this.#leave(end.port, end.peer)

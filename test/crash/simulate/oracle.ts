@@ -177,11 +177,19 @@ export class Oracle {
       book.digests.set(content.version, text)
       book.contents.set(content.version, content)
     }
-    if (stopped !== undefined) this.#ends(name, book, stopped, `${name} stopped a channel`, unsound)
-    const one = book.owners.some((owner) => this.#unsound(owner, book))
-    if (state.phase === 'broken') this.#ends(name, book, state.breach ?? 'C5', `${name} finds a breach`, one)
+    if (stopped !== undefined) this.#ends(name, book, stopped, `${name} stopped a channel`, false)
+    const forgot = this.#forgot(name, book, state)
+    if (state.phase === 'broken') this.#ends(name, book, state.breach ?? 'C5', `${name} finds a breach`, forgot)
     if (state.phase === 'recovery') this.#ends(name, book, 'C8', `${name} believes that it has lost data`, unsound)
-    if (state.phase === 'exiting') this.#decidesToExit(name, book)
+    if (state.phase === 'exiting') this.#decidesToExit(name, book, state)
+  }
+
+  /**
+   * C4, C8: a follower whose disk went back to before a proposal of its own, and to no earlier version: the commit that has
+   * it names what was never proposed. Its peer's word proves no loss, so it has found a breach.
+   */
+  #forgot(name: Name, book: Book, { breach }: Channel): boolean {
+    return breach === 'C4' && this.books.sideOf(book, name) === 1 && this.lapses.lost(name, book.id)
   }
 
   #ends(name: Name, { id }: Book, clause: string, what: string, unsound: boolean): void {
@@ -192,7 +200,7 @@ export class Oracle {
   }
 
   /** C10: honest peers never force a close, but where the program kept them apart for longer than the licence asks for. */
-  #decidesToExit(name: Name, book: Book): void {
+  #decidesToExit(name: Name, book: Book, state: Channel): void {
     const told = `exit/${name}/${idText(book.id)}`
     if (this.#judged.has(told) || this.lapses.dishonest.has(name)) return
     this.#judged.add(told)
@@ -200,8 +208,8 @@ export class Oracle {
     const peer = book.owners[book.owners[0] === name ? 1 : 0]
     if (verdicts.excused(lapses.forced(name, book.id), 'exit: forced by its operator')) return
     if (verdicts.excused(this.wereApart(book), 'exit: kept apart')) return
-    // S2: files copied by hand are believed; where they are of before what its peer goes on from, neither can follow.
-    if (verdicts.excused(lapses.copied(name, book.id), 'exit: files were copied')) return
+    // C5: after a breach only an exit is left.
+    if (verdicts.excused(this.#forgot(name, book, state), 'exit: forgot its own proposal')) return
     // C8: a peer that has lost data runs no round any more: to its peer it stays away.
     if (verdicts.excused(lapses.lost(peer, book.id), 'exit: peer lost data')) return
     if (verdicts.excused(lapses.dishonest.has(peer), 'exit: dishonest peer')) return
