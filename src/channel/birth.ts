@@ -141,6 +141,7 @@ export const VOLATILE = {
   held: null,
   waiting: null,
   ready: false,
+  toldAgain: false,
   proving: false,
   settling: null,
 } as const satisfies Partial<Channel>

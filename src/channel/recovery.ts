@@ -65,15 +65,19 @@ export function sendNewest(turn: Turn): undefined {
  */
 export function receiveRecovering(turn: Turn, version: number): undefined {
   const { state } = turn
-  if (state.link === 'live' && state.peerRecovers === version) return // said twice
-  // It has begun anew on this connection, and may have found the channel only now: it has not heard us.
-  if (state.link === 'live' && state.phase === 'recovery') sendRecovering(turn)
+  const repeated = state.link === 'live' && state.peerRecovers === version
+  if (repeated && (state.phase !== 'recovery' || state.toldAgain)) return
   if (['funding', 'open', 'closing', 'recovery'].includes(state.phase)) {
     if (state.peerRecovers === null) emit(turn, { type: 'shuttingDown' })
     update(turn, { peerRecovers: version, shutdown: { sent: true, received: true }, held: null, link: 'live' })
     turn.durable = true
   }
-  sendNewest(turn)
+  // Both have lost data: it may have found the channel only now, and not have heard us. What it repeats is answered
+  // once, or two that answer each other would never end.
+  if (state.phase === 'recovery') {
+    update(turn, { toldAgain: repeated })
+    sendRecovering(turn)
+  } else sendNewest(turn)
   repeatClose(turn)
 }
 

@@ -17,7 +17,7 @@ const NO_SECRET = new Uint8Array(32)
 
 export function connected(turn: Turn): undefined {
   const { state, context } = turn
-  update(turn, { link: 'reestablishing', held: null, ready: false, proving: false })
+  update(turn, { link: 'reestablishing', held: null, ready: false, toldAgain: false, proving: false })
   if (state.phase === 'recovery') return sendRecovering(turn)
   // Whatever is said of the end comes after it: a peer that has lost data must not take it for a breach.
   if (!roundsRun(state)) return state.phase === 'closed' ? undefined : sendNewest(turn)

@@ -240,6 +240,8 @@ export interface Channel {
   readonly waiting: { readonly on: string; readonly since: number } | null
   /** Volatile: channelReady was told on this connection. */
   readonly ready: boolean
+  /** Volatile: a peer that repeated on this connection that it lost data was told again that we have (C8). */
+  readonly toldAgain: boolean
   /** Volatile: proveClose or verifyClose was asked on this connection. */
   readonly proving: boolean
   /** Volatile: ledger time at which proveSettle was asked. */

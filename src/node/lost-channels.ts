@@ -179,6 +179,7 @@ export class LostChannels {
   async #lookUp(channel: ChannelId): Promise<void> {
     const lost = await this.#described(channel)
     if (this.#closed) return
+    const spoken = this.#lost.has(idText(channel))
     if (lost === undefined) return this.parts.engine.do((tx) => this.#drop(tx, channel))
     this.#lost.set(idText(channel), lost)
     this.parts.ask({ ...lost.view, keyBits: this.parts.chain.genesis.keyBits })
@@ -189,7 +190,7 @@ export class LostChannels {
       }))
       this.#show(tx, lost, posted)
     })
-    if (this.#lost.has(idText(channel))) this.#speak(lost)
+    if (!spoken && this.#lost.has(idText(channel))) this.#speak(lost) // once on a connection
   }
 
   /** By a tower. */

@@ -5,7 +5,7 @@ import { decodeChannel, encodeChannel } from '../../src/channel/snapshot.js'
 import type { CloseProof } from '../../src/channel/types.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { hit, live, opened, pay, scalarOf } from './mallory.js'
-import type { World } from './world.js'
+import { World } from './world.js'
 
 /** Rounds go on until one side has no R left for another version: its worker is busy. */
 function exhaust(world: World, side: Side): void {
@@ -92,6 +92,22 @@ t.test('C8: both have lost data, and one finds the channel only after it was spo
   world.alice.input({ type: 'connected' })
   world.settle()
   for (const { state } of world.parties) t.match(state, { phase: 'recovery', link: 'live' })
+})
+
+t.test('C8: both have lost data at the same version, and one finds the channel last', async (t) => {
+  for (const late of [0, 1] as const) {
+    const early = otherSide(late)
+    const world = new World(opened)
+    const { channel } = opened.terms
+    for (const party of world.parties) party.input({ type: 'recover' })
+    world.parties[early].input({ type: 'connected' })
+    hit(world, early, { name: 'recovering', body: { channel, version: 0 } })
+    world.parties[early].outgoing = [] // read by a node that did not know the channel
+    world.linked = true
+    world.parties[late].input({ type: 'connected' })
+    world.settle()
+    for (const { state } of world.parties) t.match(state, { phase: 'recovery', link: 'live', peerRecovers: 0 })
+  }
 })
 
 t.test('C8: who has lost data hears of it from a peer that has ended the rounds, before its exit', async (t) => {
