@@ -16,6 +16,7 @@ import { type Fault, type Image, keyText } from './disk.js'
 import { durableChannel, durableTerms } from './durable.js'
 import type { Host } from './host.js'
 import type { Machine } from './machine.js'
+import { pairOf } from './network.js'
 import type { ActionName, Instruction } from './program.js'
 import type { World } from './world.js'
 
@@ -29,7 +30,6 @@ const ROUTES: readonly (readonly [Name, Name])[] = [
   ['hospital', 'mallory'],
   ['payer', 'hub'],
 ]
-const PAIRS = ['hub-payer', 'hospital-hub', 'hub-mallory']
 const FAULTS: readonly Fault[] = ['full', 'refused', 'unsynced']
 const PENDING_MAX = 6
 const ABSENT: readonly Name[] = ['hub', 'hub', 'hospital', 'payer']
@@ -55,7 +55,9 @@ function isAble({ hosts }: World, from: Name, to: Name, amount: bigint): boolean
       const { ready, canSend } = capacityOf(channel)
       return ready && canSend >= least && equalBytes(channel.peer, hosts[peer].account)
     })
-  return carries(from, 'hub', withFee) && (to === 'hub' || (carries('hub', to, amount) && carries(to, 'hub', 0n)))
+  const passes = (first: Name, last: Name): boolean => carries(first, last, amount) && carries(last, first, 0n)
+  if (!carries(from, 'hub', withFee)) return carries(from, 'hospital', withFee) && to === 'hospital'
+  return to === 'hub' || passes('hub', to) || (passes('hub', 'hospital') && passes('hospital', to))
 }
 
 /** Nothing on its way: a payment begins, so that something is. */
@@ -90,8 +92,10 @@ function ends(machine: Machine, name: string, b: number): string {
   return `${name}.${power ? 'power' : 'kill'}`
 }
 
+const pairAt = ({ pairs }: World, a: number): string => pairOf(...pairs[a % pairs.length]!)
+
 function block(world: World, { a, b }: Instruction): string {
-  const pair = PAIRS[a % PAIRS.length]!
+  const pair = pairAt(world, a)
   const { blocked } = world.network
   if (blocked.has(pair)) return 'wait'
   blocked.add(pair)
@@ -101,7 +105,7 @@ function block(world: World, { a, b }: Instruction): string {
 }
 
 function stall(world: World, { a, b }: Instruction): string {
-  const pair = PAIRS[a % PAIRS.length]!
+  const pair = pairAt(world, a)
   const { stalled } = world.network
   if (stalled.has(pair)) return 'wait'
   stalled.add(pair)
@@ -172,19 +176,15 @@ function close(world: World, { a }: Instruction): string {
   return 'close'
 }
 
-const OPENINGS: readonly (readonly [Name, Name])[] = [
-  ['payer', 'hub'],
-  ['hospital', 'hub'],
-  ['mallory', 'hub'],
-]
-
 /** Where the pair has no channel left. */
 function open(world: World, { a }: Instruction): string {
-  const [from, to] = OPENINGS[a % OPENINGS.length]!
-  const host = world.hosts[from]
-  if (!host.up || host.node === undefined || world.channelIds(from).length > 0) return 'wait'
-  const wish = { peer: world.hosts[to].account, deposit: 100_000n as Amount, share: 50_000n as Amount }
-  ignore(host.node.openChannel(`open ${world.steps}`, wish))
+  const [from, to] = world.pairs[a % world.pairs.length]!
+  const { node, up } = world.hosts[from]
+  if (!up || node === undefined || world.channelsWith(from, to).length > 0) return 'wait'
+  const peer = world.hosts[to].account
+  const wish = { peer, deposit: 100_000n as Amount, share: 50_000n as Amount }
+  const key = `open ${world.steps}`
+  ignore(node.connect({ account: peer, url: `sim://${to}` }).then(() => node.openChannel(key, wish)))
   return 'open'
 }
 
@@ -237,11 +237,11 @@ const rowsOf = ({ puts }: Batch): Map<string, Uint8Array> =>
   new Map(puts.map(({ key, value }) => [keyText(key), value]))
 
 /** What a backup names. */
-const peersOf = (world: World, name: Name): BackupPeer[] =>
-  NAMES.filter((other) => (name === 'hub') !== (other === 'hub')).map((other) => ({
-    account: world.hosts[other].account,
-    url: other === 'hub' ? 'sim://hub' : null,
-  }))
+const peersOf = ({ hosts, pairs }: World, name: Name): BackupPeer[] =>
+  pairs.flatMap(([from, to]): BackupPeer[] => {
+    if (name === to) return [{ account: hosts[from].account, url: null }]
+    return name === from ? [{ account: hosts[to].account, url: `sim://${to}` }] : []
+  })
 
 /** A co-signed state of a copy, under the poster's own key: what a saved disk lets its owner publish. */
 export function exitFrom(

@@ -80,11 +80,24 @@ const WATCHED: readonly Readonly<Partial<Record<Name, Partial<NodeConfig>>>>[] =
 ]
 export const KINDS = WATCHED.length
 
-export const configOf = (name: Name, kind: number): Partial<NodeConfig> => ({
+/** R4: who forwards, announces its channels and passes on what others announce. */
+export type Hubs = readonly ['hub'] | readonly ['hub', 'hospital']
+
+export const configOf = (name: Name, kind: number, hubs: Hubs): Partial<NodeConfig> => ({
   ...CONFIG,
-  forwarding: name === 'hub',
+  forwarding: hubs.some((hub) => hub === name),
   ...WATCHED[kind]?.[name],
 })
+
+/** Who may have channels with each other, the one that dials and opens first. With two hubs some routes have a choice. */
+export function pairsOf(hubs: Hubs): readonly (readonly [Name, Name])[] {
+  const alone = [
+    ['payer', 'hub'],
+    ['hospital', 'hub'],
+    ['mallory', 'hub'],
+  ] as const
+  return hubs.length === 1 ? alone : [...alone, ['mallory', 'hospital']]
+}
 
 function genesisOf(): Genesis {
   const account = (name: string) => {

@@ -32,9 +32,14 @@ function add(progress: Progress, { steps, counts }: Outcome): void {
   for (const [name, count] of Object.entries(counts)) progress.counts[name] = (progress.counts[name] ?? 0) + count
 }
 
+/** Steps in which a message arrived, between nodes or between a node and a tower. */
+export const deliveries = (counts: Counts): number => (counts['deliver'] ?? 0) + (counts['deliver.tower'] ?? 0)
+
 function lineOf({ seed, worlds, steps, counts }: Progress): string {
   const names = Object.keys(counts).sort()
-  return `seed ${seed}: ${steps} steps in ${worlds} worlds, no violation; ${names.map((name) => `${name} ${counts[name]}`).join(', ')}`
+  const delivered = deliveries(counts)
+  const share = Math.floor((100 * delivered) / Math.max(steps, 1))
+  return `seed ${seed}: ${steps} steps in ${worlds} worlds, no violation; ${delivered} deliver messages (${share} %); ${names.map((name) => `${name} ${counts[name]}`).join(', ')}`
 }
 
 function load(file: string | undefined, seed: string): Progress {

@@ -40,9 +40,6 @@ interface Port {
 /** Told of every message at the moment in which it leaves. */
 export type Leaving = (name: string, to: AccountId, message: NodeMessage) => void
 
-/** W2: peers of a version without gossip, whose timers would have no end. */
-const NO_FEATURES: ReadonlySet<number> = new Set()
-
 /** One message in so many goes through the real codec: for all of them that is a sixth of a run. */
 const CODED = 8
 
@@ -151,7 +148,7 @@ export class Network {
   #joined(end: End): void {
     if (end.port.ends.get(idText(end.peer)) !== end) return
     end.joined = true
-    end.port.options.handlers.connected(end.peer, NO_FEATURES)
+    end.port.options.handlers.connected(end.peer, new Set(end.other.port.options.features.map((bit) => bit >> 1)))
     end.port.waiters.wake(idText(end.peer))
   }
 

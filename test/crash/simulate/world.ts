@@ -1,7 +1,20 @@
 /** Four nodes, two towers, a ledger, their disks and their network under one seed; a step is an action and some of what it sets off. */
+import { equalBytes } from '../../../src/base/bytes.js'
 import type { ChannelId } from '../../../src/base/ids.js'
 import { Apart, type Distance } from './apart.js'
-import { type Base, base, configOf, KINDS, NAMES, type Name, seedOf, TOWERS, type TowerName } from './base.js'
+import {
+  type Base,
+  base,
+  configOf,
+  type Hubs,
+  KINDS,
+  NAMES,
+  type Name,
+  pairsOf,
+  seedOf,
+  TOWERS,
+  type TowerName,
+} from './base.js'
 import { Schedule } from './clock.js'
 import type { Image } from './disk.js'
 import { Host } from './host.js'
@@ -34,6 +47,8 @@ export class World implements Site {
   readonly towers: TowerNetwork
   readonly hosts: Readonly<Record<Name, Host>>
   readonly towerHosts: Readonly<Record<TowerName, TowerHost>>
+  readonly hubs: Hubs
+  readonly pairs: ReturnType<typeof pairsOf>
   readonly apart: Apart
   readonly oracle: Oracle
   readonly payments: PaymentBook
@@ -61,9 +76,11 @@ export class World implements Site {
     })
     this.towers = new TowerNetwork(this.schedule)
     const kind = new Random(`${seed} towers`).below(KINDS)
+    this.hubs = new Random(`${seed} hubs`).oneIn(2) ? ['hub'] : ['hub', 'hospital']
+    this.pairs = pairsOf(this.hubs)
     const hosts = {} as Record<Name, Host>
     for (const name of NAMES) {
-      hosts[name] = new Host(name, seedOf(name), this, configOf(name, kind))
+      hosts[name] = new Host(name, seedOf(name), this, configOf(name, kind, this.hubs))
       hosts[name].disk.restore(made.disks[name])
     }
     this.hosts = hosts
@@ -118,10 +135,9 @@ export class World implements Site {
   }
 
   *#distances(): Iterable<readonly [string, Distance]> {
-    for (const name of NAMES) {
-      if (name === 'hub') continue
-      const pair = pairOf(name, 'hub')
-      const far = !this.hosts[name].up || !this.hosts.hub.up || this.network.blocked.has(pair)
+    for (const [name, peer] of this.pairs) {
+      const pair = pairOf(name, peer)
+      const far = !this.hosts[name].up || !this.hosts[peer].up || this.network.blocked.has(pair)
       yield [pair, far ? 'far' : this.network.stalled.has(pair) ? 'held' : 'near']
     }
   }
@@ -129,6 +145,18 @@ export class World implements Site {
   /** Channels of this node that the ledger has not paid out. */
   channelIds(name: Name): ChannelId[] {
     return this.hosts[name].channels().flatMap(({ id, state }) => (state.phase === 'closed' ? [] : [id]))
+  }
+
+  /** Those with this peer that both could still use. */
+  channelsWith(name: Name, peer: Name): readonly ChannelId[] {
+    const { account } = this.hosts[peer]
+    return this.hosts[name]
+      .channels()
+      .flatMap((each) => (each.state.phase !== 'closed' && equalBytes(each.peer, account) ? [each.id] : []))
+  }
+
+  forwards(name: Name): boolean {
+    return this.hubs.some((hub) => hub === name)
   }
 
   /** Everything that is ready runs; connections that can stand do. */
