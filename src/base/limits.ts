@@ -111,6 +111,8 @@ export const LIMITS = {
   tower_cursor_events: 1_024,
   /** CBOR nesting that any message or transaction needs, with room. */
   cbor_depth: 8,
+  /** Rows of one kind (payments, invoices, obligations, owners of locks) that are kept decoded. */
+  rows_kept: 4_096,
   /** S1: batches that share one sync. */
   store_group_batches: 1_024,
   /** A backup's file, and the peers that it names. */

@@ -13,7 +13,7 @@ import { type AccountKeys, openAccountKeys } from '../wallet/keys.js'
 import { Wallet } from '../wallet/wallet.js'
 import { towerNetwork } from '../watchtower/link.js'
 import { systemEntropy, systemTimers } from '../wire/environment.js'
-import { ChainWatch, revealedIn } from './chain-watch.js'
+import { ChainWatch } from './chain-watch.js'
 import { ChannelBook, type Loaded } from './channel-book.js'
 import { Channels, type Surroundings } from './channels.js'
 import { Conversation } from './conversation.js'
@@ -30,6 +30,7 @@ import { LedgerDesk } from './ledger-desk.js'
 import type { LiveChannel } from './live-channel.js'
 import type { NodeOptions } from './node.js'
 import { Obligations } from './obligations.js'
+import { type LockFacts, lockFacts } from './offered.js'
 import { Openings } from './openings.js'
 import { OwnAnnouncements } from './own-announcements.js'
 import { Payments } from './payments.js'
@@ -50,6 +51,7 @@ export interface NodeParts {
   readonly channels: Channels
   readonly book: ChannelBook
   readonly events: EventLog
+  readonly locks: LockFacts
   readonly ledgerDesk: LedgerDesk
   readonly obligations: Obligations
   readonly payments: Payments
@@ -94,6 +96,7 @@ interface Foundation {
   readonly workerDesk: WorkerDesk
   readonly events: EventLog
   readonly heard: HeardTime
+  readonly locks: LockFacts
 }
 
 /** What exists only once everything else does: reached through here, never before `Node.start`. */
@@ -132,12 +135,13 @@ async function found(options: Options, late: Late): Promise<Foundation> {
     workerDesk: new WorkerDesk(chain, pool, keys, secrets.channelSeed, entropy),
     events: new EventLog(store),
     heard: new HeardTime(() => Math.floor(timers.now() / 1_000), options.config.ledgerAgeMax),
+    locks: lockFacts(),
   }
 }
 
 const surround = (
   { logger, timers }: Options,
-  { ledgerDesk, engine, workerDesk }: Foundation,
+  { ledgerDesk, engine, workerDesk, locks }: Foundation,
   late: Late,
   channels: () => Channels,
 ): Surroundings => {
@@ -162,7 +166,7 @@ const surround = (
     stepped: (tx, channel, before) => late.towers.stepped(tx, channel, before),
     stopped: (channel, clause) => logger.warn('channel.stopped', { channel: channel.text, clause }),
     view: () => late.watch.view,
-    revealed: revealedIn,
+    revealed: (tx, point) => locks.registry.of(tx, point),
     // Monotone: a wall clock that jumps makes nobody late.
     now: () => Math.floor(timers.now() / 1_000),
   }
@@ -176,7 +180,7 @@ function route(
   channels: Channels,
   records: PeerRecords,
 ) {
-  const { keys, engine, events } = base
+  const { keys, engine, events, locks } = base
   const policies = new Policies(engine, channels, config.policy)
   const intake = { closed: false }
   const graph = new Graph()
@@ -201,6 +205,7 @@ function route(
     success,
     learn: (tx, lessons) => experiences.learn(tx, lessons, late.watch.view.time),
     records,
+    ...locks,
     kept: (tx, obligation) => {
       records.kept(tx, obligation)
       late.towers.kept(tx, obligation)
@@ -210,9 +215,10 @@ function route(
   const invoices = new Invoices(router, engine, directory.store, () => policies.hints(), config.finalDelta, paidFor)
   const obligations = new Obligations(router, invoices)
   const payments: Payments = new Payments(router, engine, directory.store, invoices, config.bounds.far)
-  const claimed: ConstructorParameters<typeof Desk>[5] = (...told) => late.towers.claimed(...told)
   const directPays = new DirectPays(channels, timers)
-  const desk = new Desk(obligations, payments, directPays, events, () => late.watch.view.time, claimed)
+  const now = () => late.watch.view.time
+  const claimed: ConstructorParameters<typeof Desk>[6] = (...told) => late.towers.claimed(...told)
+  const desk = new Desk(obligations, payments, directPays, events, locks.owners, now, claimed)
   return { intake, policies, graph, experiences, invoices, obligations, payments, directPays, desk }
 }
 
@@ -237,12 +243,13 @@ function watchtowers(
   late: Late,
   channels: Channels,
 ) {
-  const { keys, engine } = base
+  const { keys, engine, locks } = base
   const { ledger } = chain
   return new Towers({
     config,
     engine,
     channels,
+    ...locks,
     account: keys.account,
     key: keys.signing,
     ledger,
@@ -381,7 +388,8 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const features = (config.forwarding ? [FEATURES.gossip, FEATURES.relays] : [FEATURES.gossip]).map(optional)
   const reached = { key: keys.signing, ledger: chain.ledger, features, logger, timers, entropy, handlers }
   const peers = options.transport(reached)
-  const watch = new ChainWatch(chain, engine, channels, conversation, logger, timers, await chain.now())
+  const { registry } = base.locks
+  const watch = new ChainWatch(chain, engine, channels, registry, conversation, logger, timers, await chain.now())
   const towers = watchtowers(options, base, late, channels)
   Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers, exits, recovery } satisfies Late)
   const tellPolicy = (channel: LiveChannel) => conversation.tellPolicy(channel)

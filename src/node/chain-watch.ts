@@ -4,32 +4,20 @@
  * registry is never older than the time that it reads (L8).
  */
 
-import { z } from 'zod'
 import { equalBytes, readU64, u64, utf8 } from '../base/bytes.js'
-import { encodeAs, zCount, zScalar } from '../base/codec.js'
-import { curve, type Point, type Scalar } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
 import type { ChannelId } from '../base/ids.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
-import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Logger, Timers } from '../wire/environment.js'
 import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
 import type { LiveChannel } from './live-channel.js'
+import type { Registry } from './registry.js'
 import { Unheard } from './unheard.js'
 import { Waiters } from './waiters.js'
 
 const CURSOR = tableKey('node', utf8('cursor'))
-const zRevealed = z.strictObject({ scalar: zScalar, time: zCount })
-
-export const revealedIn = (
-  tx: Pick<Tx, 'get'>,
-  point: Point,
-): { readonly scalar: Scalar; readonly time: number } | undefined => {
-  const bytes = tx.get(tableKey('revealed', point))
-  return bytes === undefined ? undefined : parseRow(bytes, zRevealed)
-}
 
 export interface WatchHandlers {
   /** Any accepted transaction, within the batch that moves the cursor. */
@@ -54,6 +42,7 @@ export class ChainWatch {
     private readonly chain: ChainAdapter,
     private readonly engine: Engine,
     private readonly channels: Channels,
+    private readonly registry: Registry,
     private readonly handlers: WatchHandlers,
     private readonly logger: Logger,
     private readonly timers: Timers,
@@ -138,11 +127,7 @@ export class ChainWatch {
     tx.put({ key: CURSOR, value: u64(event.cursor) })
     const { transaction: tx_ } = event
     if (tx_.kind === 'reveal') {
-      for (const scalar of tx_.scalars) {
-        const key = tableKey('revealed', curve.multiplyBase(scalar))
-        // L8: the first time counts
-        if (tx.get(key) === undefined) tx.put({ key, value: encodeAs(zRevealed, { scalar, time: event.time }) })
-      }
+      for (const scalar of tx_.scalars) this.registry.add(tx, { scalar, time: event.time })
     }
     const channel = 'channel' in tx_ ? this.channels.get(tx_.channel as ChannelId) : undefined
     if (channel === undefined) this.#rest(tx, event)

@@ -11,7 +11,7 @@ import type { Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { LiveChannel } from './live-channel.js'
 import type { Obligations } from './obligations.js'
-import { dropOwner, ownerOf } from './offered.js'
+import type { OfferOwners } from './offered.js'
 import type { Payments } from './payments.js'
 
 export class Desk {
@@ -20,6 +20,7 @@ export class Desk {
     private readonly payments: Payments,
     private readonly directPays: DirectPays,
     private readonly events: EventLog,
+    private readonly owners: OfferOwners,
     private readonly time: () => number,
     /** T3: a claim on a channel pays for an incoming lock; told before upstream is. */
     private readonly claimed: (tx: Tx, channel: LiveChannel, incoming: LockRef) => void,
@@ -98,9 +99,9 @@ export class Desk {
     },
   ): undefined {
     const lock = { channel: channel.id, id }
-    const owner = ownerOf(tx, lock)
+    const owner = this.owners.of(tx, lock)
     if (owner === undefined) return
-    if (told.out) dropOwner(tx, lock)
+    if (told.out) this.owners.drop(tx, lock)
     if (owner.kind === 'forward') {
       if (told.forward.kind === 'outgoingClaimed' && !told.out) this.claimed(tx, channel, owner.incoming)
       this.obligations.outgoing(tx, owner.incoming, told.forward)

@@ -3,9 +3,9 @@
  * replayed from any number. Amounts are in it: it never leaves but through the operator API.
  */
 import { z } from 'zod'
-import { AMOUNT_BYTES } from '../base/amount.js'
+import { AMOUNT_BYTES, type Amount, amountToBytes } from '../base/amount.js'
 import { bytesToHex, readU64, u64, utf8 } from '../base/bytes.js'
-import { cbor, encodeAs, zAmount, zBytesUpTo, zCount, zText } from '../base/codec.js'
+import { cbor, zAmount, zBytesUpTo, zCount, zText } from '../base/codec.js'
 import { LIMITS } from '../base/limits.js'
 import type { Store } from '../base/ports/store.js'
 import { parseRow } from '../store/rows.js'
@@ -116,6 +116,17 @@ const zRow = z.discriminatedUnion('type', [
   }),
 ])
 
+/** Whatever is a bigint in an event is an amount. */
+const encodeRow = (row: z.output<typeof zRow>): Uint8Array =>
+  cbor(
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => [
+        name,
+        typeof value === 'bigint' ? amountToBytes(value as Amount) : value,
+      ]),
+    ),
+  )
+
 const eventsOf = (row: z.output<typeof zRow>): readonly NodeEvent[] => {
   if (row.type !== 'pays') return [row]
   const { time, channel, sent } = row
@@ -153,7 +164,7 @@ export class EventLog {
     const first = (before === undefined ? 0 : (readU64(before) ?? 0)) + 1
     const last = first + count - 1
     tx.put({ key: LAST, value: u64(last) })
-    tx.put({ key: tableKey('event', last), value: row.type === 'pays' ? cbor(row) : encodeAs(zRow, row) })
+    tx.put({ key: tableKey('event', last), value: encodeRow(row) })
     tx.after(() => {
       if (this.#listeners.size === 0) return
       for (const [index, event] of eventsOf(row).entries()) {

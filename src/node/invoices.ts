@@ -1,9 +1,10 @@
 /** The payee's side (R6): invoices issued, paid once; refunds that are asked for. */
 import { z } from 'zod'
-import { type Amount, plus, ZERO } from '../base/amount.js'
+import { type Amount, amountToBytes, plus, ZERO } from '../base/amount.js'
 import { bytesToHex, type Digest, equalBytes, utf8 } from '../base/bytes.js'
-import { encodeAs, zAmount, zCount, zText } from '../base/codec.js'
+import { cbor, zAmount, zCount, zText } from '../base/codec.js'
 import type { Point } from '../base/curve/index.js'
+import { InvariantError } from '../base/errors.js'
 import type { ChannelId } from '../base/ids.js'
 import type { Store } from '../base/ports/store.js'
 import { ok, type Result, refuse } from '../base/result.js'
@@ -20,6 +21,7 @@ import { formatReceipt } from '../router/receipt.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Engine, Tx } from './engine.js'
+import { KeptRows } from './kept-rows.js'
 import { enlist, pageOf } from './listing.js'
 import { addRefund } from './refunds.js'
 import type { RouterParts } from './router-parts.js'
@@ -35,6 +37,8 @@ const zRow = z.strictObject({
   received: zAmount,
 })
 
+type Row = z.output<typeof zRow>
+
 export interface IssuedRow {
   readonly invoice: Invoice
   readonly text: string
@@ -44,6 +48,12 @@ export interface IssuedRow {
   readonly settled: boolean
   /** Irrevocably ours. */
   readonly received: Amount
+}
+
+/** A row with its invoice read. */
+interface Issued {
+  readonly row: Row
+  readonly invoice: Invoice
 }
 
 export interface InvoiceWish {
@@ -71,6 +81,11 @@ const byKey = (key: string): Uint8Array => tableKey('node', utf8('invoice-key'),
 const byId = (id: Digest): Uint8Array => tableKey('node', utf8('invoice-id'), id)
 
 export class Invoices {
+  readonly #rows = new KeptRows<Issued>({
+    encode: ({ row }) => cbor({ ...row, received: amountToBytes(row.received) }),
+    decode: issuedOf,
+  })
+
   constructor(
     private readonly parts: RouterParts,
     private readonly engine: Engine,
@@ -122,7 +137,7 @@ export class Invoices {
     }
     const text = formatInvoice(invoice.value)
     const row = { invoice: text, key, paid: false, parts: 0, claiming: 0, received: ZERO }
-    tx.put({ key: keyOf(point), value: encodeAs(zRow, row) })
+    this.#rows.put(tx, keyOf(point), { row, invoice: invoice.value })
     tx.put({ key: byKey(key), value: point })
     tx.put({ key: byId(invoiceDigest(invoice.value)), value: point })
     enlist(tx, 'invoices', point)
@@ -135,27 +150,28 @@ export class Invoices {
     return issued !== undefined && (issued.paid || this.parts.view().time <= issued.invoice.expires)
   }
 
+  /** Within a step. */
   byPoint(tx: Pick<Tx, 'get'>, point: Point): IssuedRow | undefined {
-    const bytes = tx.get(keyOf(point))
-    return bytes === undefined ? undefined : readRow(parseRow(bytes, zRow))
+    const issued = this.#rows.get(tx, keyOf(point))
+    return issued === undefined ? undefined : shown(issued)
   }
 
   /** Within the batch that decides to claim all parts (R1: paid once). */
   markPaid(tx: Tx, { point }: Invoice, parts: number): void {
-    const bytes = tx.get(keyOf(point))
-    if (bytes === undefined) return
-    const row = { ...parseRow(bytes, zRow), paid: true, parts, claiming: parts }
-    tx.put({ key: keyOf(point), value: encodeAs(zRow, row) })
+    const issued = this.#rows.get(tx, keyOf(point))
+    if (issued === undefined) return
+    const row = { ...issued.row, paid: true, parts, claiming: parts }
+    this.#rows.put(tx, keyOf(point), { ...issued, row })
   }
 
   /** A part that was claimed is out: its amount is irrevocably ours, or lost. The books hear of it once all are out. */
   partOut(tx: Tx, point: Point, channel: ChannelId, gained: Amount): void {
-    const bytes = tx.get(keyOf(point))
-    if (bytes === undefined) return
-    const before = parseRow(bytes, zRow)
+    const issued = this.#rows.get(tx, keyOf(point))
+    if (issued === undefined) return
+    const before = issued.row
     const row = { ...before, claiming: before.claiming - 1, received: plus(before.received, gained) }
-    tx.put({ key: keyOf(point), value: encodeAs(zRow, row) })
-    if (row.claiming === 0 && row.received > ZERO) this.#received(tx, readRow(row), row.parts, channel)
+    this.#rows.put(tx, keyOf(point), { ...issued, row })
+    if (row.claiming === 0 && row.received > ZERO) this.#received(tx, shown({ ...issued, row }), row.parts, channel)
   }
 
   #received(tx: Tx, { invoice, received: amount }: IssuedRow, parts: number, channel: ChannelId): void {
@@ -185,17 +201,28 @@ export class Invoices {
     return formatReceipt(invoice, invoiceScalar(this.parts.seed, invoice.ledger, invoice.secret))
   }
 
-  /** @param id invoiceDigest. What it says is durable. */
-  byId(id: Digest, tx: Pick<Tx, 'get'> = this.store): IssuedRow | undefined {
+  /** Within a step. @param id invoiceDigest */
+  ofId(tx: Pick<Tx, 'get'>, id: Digest): IssuedRow | undefined {
     const point = tx.get(byId(id))
     return point === undefined ? undefined : this.byPoint(tx, point as Point)
+  }
+
+  /** @param id invoiceDigest. What it says is durable. */
+  byId(id: Digest): IssuedRow | undefined {
+    const point = this.store.get(byId(id))
+    return point === undefined ? undefined : this.#durable(point as Point)
+  }
+
+  #durable(point: Point): IssuedRow | undefined {
+    const issued = this.#rows.durable(this.store, keyOf(point))
+    return issued === undefined ? undefined : shown(issued)
   }
 
   /** In the order of issuing; what it says is durable. */
   async list(limit: number, after: number): Promise<(IssuedRow & { readonly cursor: number })[]> {
     const rows: (IssuedRow & { readonly cursor: number })[] = []
     for (const { cursor, id } of await pageOf(this.store, 'invoices', after, limit)) {
-      const row = this.byPoint(this.store, id as Point)
+      const row = this.#durable(id as Point)
       if (row !== undefined) rows.push({ ...row, cursor })
     }
     return rows
@@ -212,8 +239,17 @@ export class Invoices {
   }
 }
 
-function readRow({ invoice: text, paid, claiming, received }: z.output<typeof zRow>): IssuedRow {
-  const invoice = parseInvoice(text)
-  if (!invoice.ok) throw new Error('a stored invoice cannot be read')
-  return { invoice: invoice.value, text, paid, settled: paid && claiming === 0, received }
+const shown = ({ row: { invoice: text, paid, claiming, received }, invoice }: Issued): IssuedRow => ({
+  invoice,
+  text,
+  paid,
+  settled: paid && claiming === 0,
+  received,
+})
+
+function issuedOf(bytes: Uint8Array): Issued {
+  const row = parseRow(bytes, zRow)
+  const invoice = parseInvoice(row.invoice)
+  if (!invoice.ok) throw new InvariantError('S1', 'a stored invoice cannot be read')
+  return { row, invoice: invoice.value }
 }

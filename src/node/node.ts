@@ -19,7 +19,6 @@ import type { PeerAddress } from '../wire/address.js'
 import { type Entropy, type Logger, systemTimers, type Timers } from '../wire/environment.js'
 import { assemble, type NodeParts } from './assemble.js'
 import { type Capacities, capacitiesOf, capacityOf } from './capacity.js'
-import { revealedIn } from './chain-watch.js'
 import { type ChannelSummary, summaryOf } from './channel-summary.js'
 import type { NodeConfig } from './config.js'
 import type { DirectPay } from './direct-pays.js'
@@ -376,7 +375,7 @@ export class Node {
   }
 
   #summary(channel: LiveChannel): ChannelSummary {
-    const { peers, exits, policies, watch, towers, engine } = this.parts
+    const { peers, exits, policies, watch, towers, engine, locks } = this.parts
     return summaryOf(channel, {
       connected: peers.isConnected(channel.peer),
       exit: exits.licence(channel),
@@ -384,7 +383,7 @@ export class Node {
       towerLag: towers.lag(channel),
       towerWaiting: towers.waiting(channel),
       view: watch.view,
-      revealedAt: (point) => revealedIn(engine, point)?.time,
+      revealedAt: (point) => locks.registry.of(engine, point)?.time,
     })
   }
 }

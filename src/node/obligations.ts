@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type Amount, amountFromBytes, amountToBytes, plus, ZERO } from '../base/amount.js'
 import { bytesToHex, u64, utf8 } from '../base/bytes.js'
 import { otherSide } from '../base/channel-state.js'
-import { encodeAs, zAmount, zPoint } from '../base/codec.js'
+import { cbor, zAmount, zPoint } from '../base/codec.js'
 import type { Point } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
 import type { Store } from '../base/ports/store.js'
@@ -28,8 +28,8 @@ import { tableKey, tableRange } from '../store/tables.js'
 import type { Tx } from './engine.js'
 import { HeldParts } from './held-parts.js'
 import type { Invoices } from './invoices.js'
+import { KeptRows } from './kept-rows.js'
 import type { LiveChannel } from './live-channel.js'
-import { putOwner } from './offered.js'
 import { forget, remember, wasSeen } from './retention.js'
 import { channelsTo, pointUse, type RouterParts } from './router-parts.js'
 
@@ -44,6 +44,11 @@ interface Owed {
 
 export class Obligations {
   readonly #held: HeldParts
+  readonly #rows = new KeptRows<Obligation>({ encode: encodeObligation, decode: read })
+  readonly #claimed = new KeptRows<Claimed>({
+    encode: ({ point, amount }) => cbor({ point, amount: amountToBytes(amount) }),
+    decode: (bytes) => parseRow(bytes, zClaimed),
+  })
 
   constructor(
     private readonly parts: RouterParts,
@@ -139,7 +144,8 @@ export class Obligations {
     const { invoice } = decision
     this.#held.take(tx, invoice.point)
     invoices.markPaid(tx, invoice, decision.parts.length)
-    for (const { lock, amount } of decision.parts) putClaimed(tx, lock, { point: invoice.point, amount })
+    for (const { lock, amount } of decision.parts)
+      this.#claimed.put(tx, claimedKey(lock), { point: invoice.point, amount })
     for (const { lock, scalar } of decision.parts) this.#keep(tx, claimObligation(lock, scalar))
   }
 
@@ -175,7 +181,7 @@ export class Obligations {
     parts.channels.offer(tx, channel, body, (offered) => {
       if (!offered.ok) return this.#fail(tx, ref, arrival.secret, reasonOfChannel(offered.error.code))
       const out = { channel: outgoing, id: offered.value }
-      putOwner(tx, out, { kind: 'forward', incoming: ref })
+      parts.owners.put(tx, out, { kind: 'forward', incoming: ref })
       parts.records.offered(tx, { peer, incoming: ref, outgoing: out, amount, bucket: decision.bucket })
       return this.#keep(tx, offerObligation(ref, out, arrival.secret, decision.fee))
     })
@@ -191,9 +197,9 @@ export class Obligations {
   }
 
   #step(tx: Tx, incoming: LockRef, event: ObligationEvent, lock?: Lock): void {
-    const bytes = tx.get(keyOf(incoming))
-    if (bytes === undefined) return // ended already: a repetition
-    const made = stepObligation(read(bytes), event)
+    const obligation = this.#rows.get(tx, keyOf(incoming))
+    if (obligation === undefined) return // ended already: a repetition
+    const made = stepObligation(obligation, event)
     this.#keep(tx, made, lock)
     const { phase } = made.obligation
     if ((phase === 'claiming' || phase === 'releasing') && this.#isOut(incoming)) {
@@ -211,8 +217,8 @@ export class Obligations {
 
   #keep(tx: Tx, { obligation, effects }: ObligationStep, lock?: Lock): undefined {
     const { channels } = this.parts
-    if (obligation.phase === 'ended') tx.delete(keyOf(obligation.incoming))
-    else tx.put({ key: keyOf(obligation.incoming), value: encodeObligation(obligation) })
+    if (obligation.phase === 'ended') this.#rows.delete(tx, keyOf(obligation.incoming))
+    else this.#rows.put(tx, keyOf(obligation.incoming), obligation)
     this.parts.kept(tx, obligation)
     for (const effect of effects) {
       const channel = channels.get(effect.lock.channel)
@@ -228,8 +234,9 @@ export class Obligations {
   }
 
   #ended(tx: Tx, ended: Extract<ObligationStep['effects'][number], { kind: 'ended' }>, lock: Lock | undefined): void {
-    const claimed = takeClaimed(tx, ended.lock)
+    const claimed = this.#claimed.get(tx, claimedKey(ended.lock))
     if (claimed !== undefined) {
+      this.#claimed.delete(tx, claimedKey(ended.lock))
       const gained = ended.outcome === 'claimed' ? claimed.amount : ZERO
       this.invoices.partOut(tx, claimed.point, ended.lock.channel, gained)
       return
@@ -247,14 +254,6 @@ export class Obligations {
 const zClaimed = z.strictObject({ point: zPoint, amount: zAmount })
 type Claimed = z.output<typeof zClaimed>
 const claimedKey = ({ channel, id }: LockRef): Uint8Array => tableKey('node', utf8('claimed'), channel, u64(id))
-const putClaimed = (tx: Tx, lock: LockRef, claimed: Claimed): void =>
-  tx.put({ key: claimedKey(lock), value: encodeAs(zClaimed, claimed) })
-
-function takeClaimed(tx: Tx, lock: LockRef): Claimed | undefined {
-  const row = tx.get(claimedKey(lock))
-  if (row !== undefined) tx.delete(claimedKey(lock))
-  return row === undefined ? undefined : parseRow(row, zClaimed)
-}
 
 function read(bytes: Uint8Array): Obligation {
   const record = decodeObligation(bytes)

@@ -5,6 +5,8 @@ import { type LockRef, zLockRef } from '../router/obligation-record.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey } from '../store/tables.js'
 import type { Tx } from './engine.js'
+import { KeptRows } from './kept-rows.js'
+import { Registry } from './registry.js'
 
 const zOwner = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('payment'), key: zText(256) }),
@@ -14,13 +16,27 @@ export type OfferOwner = z.output<typeof zOwner>
 
 const keyOf = ({ channel, id }: LockRef): Uint8Array => tableKey('offered', channel, id)
 
-export const putOwner = (tx: Tx, lock: LockRef, owner: OfferOwner): void =>
-  tx.put({ key: keyOf(lock), value: cbor(owner) })
-
-export function ownerOf(tx: Tx, lock: LockRef): OfferOwner | undefined {
-  const row = tx.get(keyOf(lock))
-  return row === undefined ? undefined : parseRow(row, zOwner)
+/** What is known of locks besides what their channels say. */
+export interface LockFacts {
+  readonly owners: OfferOwners
+  readonly registry: Registry
 }
 
-/** Once the lock is out: nothing about it comes any more. */
-export const dropOwner = (tx: Tx, lock: LockRef): void => tx.delete(keyOf(lock))
+export class OfferOwners {
+  readonly #rows = new KeptRows<OfferOwner>({ encode: cbor, decode: (bytes) => parseRow(bytes, zOwner) })
+
+  put(tx: Tx, lock: LockRef, owner: OfferOwner): void {
+    this.#rows.put(tx, keyOf(lock), owner)
+  }
+
+  of(tx: Tx, lock: LockRef): OfferOwner | undefined {
+    return this.#rows.get(tx, keyOf(lock))
+  }
+
+  /** Once the lock is out: nothing about it comes any more. */
+  drop(tx: Tx, lock: LockRef): void {
+    this.#rows.delete(tx, keyOf(lock))
+  }
+}
+
+export const lockFacts = (): LockFacts => ({ owners: new OfferOwners(), registry: new Registry() })

@@ -31,8 +31,8 @@ import { type AttemptEnd, lessonsOf } from '../router/success.js'
 import { tableKey, tableRange } from '../store/tables.js'
 import type { Engine, Tx } from './engine.js'
 import type { Invoices } from './invoices.js'
+import { KeptRows } from './kept-rows.js'
 import { enlist, pageOf } from './listing.js'
-import { putOwner } from './offered.js'
 import { pathsFor } from './payment-paths.js'
 import { type PaymentQuote, type PaymentView, viewOf } from './payment-view.js'
 import { addRefund } from './refunds.js'
@@ -47,6 +47,7 @@ const payingKey = (id: Digest): Uint8Array => tableKey('node', utf8('paying'), i
 const byHash = (id: Uint8Array): Uint8Array => tableKey('node', utf8('refund'), id)
 
 export class Payments {
+  readonly #rows = new KeptRows<Payment>({ encode: encodePayment, decode: read })
   readonly #waiting: Waiters
   /** What failed parts of a payment taught about paths; lost in a restart, bounded by the attempts. */
   readonly #known = new Map<string, Learnt>()
@@ -77,8 +78,8 @@ export class Payments {
 
   /** What is durable: a payment that was told as succeeded stays so whatever the disk does. */
   view(key: string): PaymentView | undefined {
-    const bytes = parseRequestKey(key).ok ? this.store.get(keyOf(key)) : undefined
-    return bytes === undefined ? undefined : viewOf(read(bytes))
+    const payment = parseRequestKey(key).ok ? this.#rows.durable(this.store, keyOf(key)) : undefined
+    return payment === undefined ? undefined : viewOf(payment)
   }
 
   /** Resolves at the payment's end, or after `ms` with what it is then: pending is not failed. */
@@ -145,8 +146,7 @@ export class Payments {
   }
 
   #read(tx: Pick<Tx, 'get'>, key: string): Payment | undefined {
-    const bytes = tx.get(keyOf(key))
-    return bytes === undefined ? undefined : read(bytes)
+    return this.#rows.get(tx, keyOf(key))
   }
 
   #start(tx: Tx, request: PaymentRequest, toSelf: boolean): Result<undefined> {
@@ -179,7 +179,7 @@ export class Payments {
   #refund(tx: Tx, { key, invoice }: PaymentRequest): Result<undefined> {
     const { refundOf, reference, amount } = invoice
     if (refundOf === null) return ok(undefined)
-    const issued = this.invoices.byId(refundOf, tx)
+    const issued = this.invoices.ofId(tx, refundOf)
     if (issued?.paid !== true || issued.invoice.reference !== reference) return refuse('refund_unknown')
     const counts = (id: Uint8Array): boolean => {
       const other = tx.get(byHash(id))
@@ -264,7 +264,7 @@ export class Payments {
         return
       }
       const lock: LockRef = { channel: route.channel, id: offered.value }
-      putOwner(tx, lock, { kind: 'payment', key: payment.key })
+      this.parts.owners.put(tx, lock, { kind: 'payment', key: payment.key })
       this.#keep(tx, payment, stepPayment(payment, { kind: 'attempted', route, sessionKey, lock }))
     })
     return refusal
@@ -283,7 +283,7 @@ export class Payments {
   }
 
   #put(tx: Tx, payment: Payment): void {
-    tx.put({ key: keyOf(payment.key), value: encodePayment(payment) })
+    this.#rows.put(tx, keyOf(payment.key), payment)
   }
 
   #effect(tx: Tx, payment: Payment, effect: PaymentEffect): void {

@@ -11,14 +11,14 @@ import type { Policy } from '../router/policy.js'
 import type { Lesson, SuccessEstimate } from '../router/success.js'
 import type { Entropy, Timers } from '../wire/environment.js'
 import { capacityOf } from './capacity.js'
-import { revealedIn } from './chain-watch.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { LiveChannel } from './live-channel.js'
+import type { LockFacts } from './offered.js'
 import type { PeerRecords } from './peer-records.js'
 
-export interface RouterParts {
+export interface RouterParts extends LockFacts {
   readonly chain: ChainAdapter
   readonly channels: Channels
   readonly events: EventLog
@@ -67,7 +67,7 @@ const compareAmounts = (a: Amount, b: Amount): number => (a < b ? -1 : a > b ? 1
 
 /** R1: no point is offered that somebody could already open, or that a lock of ours has. */
 export function pointUse(parts: RouterParts, tx: Tx, point: Point): 'free' | 'live' | 'revealed' {
-  if (revealedIn(tx, point) !== undefined) return 'revealed'
+  if (parts.registry.of(tx, point) !== undefined) return 'revealed'
   const isThis = (lock: { readonly point: Point }): boolean => equalBytes(lock.point, point)
   // C12: what is only proposed, or in a commit under way, is as live as what is in.
   const live = parts.channels

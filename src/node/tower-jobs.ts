@@ -21,7 +21,7 @@ import type { JobRequest, TowerClient } from '../watchtower/client.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
 import type { LiveChannel } from './live-channel.js'
-import { ownerOf } from './offered.js'
+import type { OfferOwners } from './offered.js'
 
 export interface JobParts {
   readonly clients: readonly TowerClient[]
@@ -29,6 +29,7 @@ export interface JobParts {
   /** A job that says which outgoing point pays for which incoming lock tells the tower that two hops belong together. */
   readonly derived: boolean
   readonly channels: Channels
+  readonly owners: OfferOwners
   readonly now: () => number
   /** The ledger's registry holds this point's scalar. */
   readonly isRevealed: (point: Point) => boolean
@@ -70,7 +71,7 @@ export class TowerJobs {
     for (const channel of all) {
       for (const { lock, scalar } of channel.state.notes.values()) {
         if (scalar === undefined || lock.from !== channel.context.side) continue
-        const owner = ownerOf(tx, { channel: channel.id, id: lock.id })
+        const owner = this.parts.owners.of(tx, { channel: channel.id, id: lock.id })
         if (owner?.kind === 'forward') this.#pays(tx, channel, owner.incoming)
       }
     }

@@ -22,16 +22,16 @@ import { type Held, TowerClient } from '../watchtower/client.js'
 import type { ConnectTower } from '../watchtower/link.js'
 import type { ReceiptBody, TowerReceipt } from '../watchtower/tower-receipt.js'
 import type { Logger, Timers } from '../wire/environment.js'
-import { revealedIn } from './chain-watch.js'
 import type { Channels } from './channels.js'
 import type { NodeConfig } from './config.js'
 import type { Engine, Tx } from './engine.js'
 import { Gate } from './gate.js'
 import type { LiveChannel } from './live-channel.js'
+import type { LockFacts } from './offered.js'
 import { TowerJobs } from './tower-jobs.js'
 import { type SurveyParts, TowerSurvey, towersThatKnow } from './tower-survey.js'
 
-export interface TowersParts {
+export interface TowersParts extends LockFacts {
   readonly config: Pick<NodeConfig, 'towers' | 'towerReceiptsRequired' | 'towerDerivedJobs'>
   readonly engine: Engine
   readonly channels: Channels
@@ -88,8 +88,9 @@ export class Towers {
       required,
       derived,
       channels: parts.channels,
+      owners: parts.owners,
       now: () => parts.view().time,
-      isRevealed: (point) => revealedIn(parts.engine, point) !== undefined,
+      isRevealed: (point) => parts.registry.of(parts.engine, point) !== undefined,
       reveal: (channel, lock) => parts.channels.input(channel, { type: 'revealWanted', lock }),
       release: (channel) => this.#gate.release(channel),
     })

@@ -1,15 +1,15 @@
 /** Invoices (R6): what a payee asks for, signed, as one bech32m text. Shown to the payer alone. */
 import { bech32m } from '@scure/base'
 import { z } from 'zod'
-import { amount } from '../base/amount.js'
+import { amount, amountToBytes } from '../base/amount.js'
 import { type Digest, equalBytes, utf8 } from '../base/bytes.js'
-import { decodeAs, encodeAs, zAmount, zBytes, zCount, zDigest, zPoint, zSignature } from '../base/codec.js'
+import { cbor, decodeAs, zAmount, zBytes, zCount, zDigest, zPoint, zSignature } from '../base/codec.js'
 import { curve, type Point, type Scalar } from '../base/curve/index.js'
 import { prfScalar, taggedHash } from '../base/digest.js'
 import type { LedgerId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
-import { zPolicy } from './policy.js'
+import { plainPolicy, zPolicy } from './policy.js'
 
 export const INVOICE_PREFIX = 'mrd'
 
@@ -61,10 +61,26 @@ export const zInvoice = z.strictObject({ ...fields, signature: zSignature })
 export type InvoiceTerms = z.output<typeof zTerms>
 export type Invoice = z.output<typeof zInvoice>
 
+/** As CBOR has it. */
+export const plainInvoice = <T extends InvoiceTerms>(invoice: T) => ({
+  ...invoice,
+  amount: amountToBytes(invoice.amount),
+  hints: invoice.hints.map((hint) => ({ ...hint, policy: plainPolicy(hint.policy) })),
+})
+
+const digestOf = (plain: object): Digest => taggedHash('invoice', cbor(plain))
+/** Invoices never change: what each of them comes to is worked out once, however often it is asked for. */
+const digests = new WeakMap<InvoiceTerms, Digest>()
+const texts = new WeakMap<Invoice, string>()
+
 /** Identity of an invoice, and what its payee signs. */
-export const invoiceDigest = (invoice: InvoiceTerms): Digest => {
-  const { signature: _, ...unsigned } = invoice as Invoice
-  return taggedHash('invoice', encodeAs(zTerms, unsigned))
+export function invoiceDigest(invoice: InvoiceTerms): Digest {
+  const known = digests.get(invoice)
+  if (known !== undefined) return known
+  const { signature: _, ...unsigned } = plainInvoice(invoice as Invoice)
+  const digest = digestOf(unsigned)
+  digests.set(invoice, digest)
+  return digest
 }
 
 /** t. The payee keeps nothing for it: seed and payment secret give it again. */
@@ -83,18 +99,32 @@ export type InvoiceRequest = Omit<InvoiceTerms, 'version' | 'point' | 'payee' | 
 export function createInvoice(request: InvoiceRequest, seed: Uint8Array, key: Scalar): Result<Invoice> {
   const point = curve.multiplyBase(invoiceScalar(seed, request.ledger, request.secret))
   const refundOf = request.refundOf ?? null
-  const terms: InvoiceTerms = { ...request, refundOf, version: 1, payee: curve.multiplyBase(key), point }
+  const terms: InvoiceTerms = { ...request, refundOf, version: 1, payee: publicOf(key), point }
   const encoded = z.safeEncode(zTerms, terms)
   if (!encoded.success) return refuse('invoice_invalid', encoded.error.issues[0]?.path.map(String).join('.') ?? 'shape')
-  const invoice = { ...terms, signature: curve.sign(invoiceDigest(terms), key) }
+  const digest = digestOf(encoded.data)
+  const invoice = { ...terms, signature: curve.sign(digest, key) }
+  digests.set(invoice, digest)
   const fault = termsFault(invoice)
   if (fault !== undefined) return refuse('invoice_invalid', fault)
   return formatInvoice(invoice).length <= LIMITS.invoice_characters ? ok(invoice) : refuse('too_long', 'invoice')
 }
 
+const publicKeys = new WeakMap<Scalar, Point>()
+
+/** A payee's key signs all of its invoices. */
+function publicOf(key: Scalar): Point {
+  const known = publicKeys.get(key) ?? curve.multiplyBase(key)
+  publicKeys.set(key, known)
+  return known
+}
+
 /** bech32m without its 90-character limit: the signature, not the checksum, guards the content. */
-export const formatInvoice = (invoice: Invoice): string =>
-  bech32m.encode(INVOICE_PREFIX, bech32m.toWords(encodeAs(zInvoice, invoice)), false)
+export function formatInvoice(invoice: Invoice): string {
+  const text = texts.get(invoice) ?? bech32m.encode(INVOICE_PREFIX, bech32m.toWords(cbor(plainInvoice(invoice))), false)
+  texts.set(invoice, text)
+  return text
+}
 
 function bytesOf(text: string): Uint8Array | undefined {
   const decoded = bech32m.decodeUnsafe(text, false)
@@ -121,6 +151,7 @@ export function parseInvoice(text: string): Result<Invoice> {
   if (fault !== undefined) return refuse('invoice_invalid', fault)
   // L10's rule for signatures holds here too: a high s is refused
   if (!curve.verify(invoiceDigest(invoice), invoice.signature, invoice.payee)) return refuse('invoice_signature')
+  texts.set(invoice, text.toLowerCase()) // bech32's other form; the encoding is canonical, so there is no third
   return ok(invoice)
 }
 

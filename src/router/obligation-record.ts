@@ -1,7 +1,8 @@
 /** The durable record of a lock that was offered to this node. Sealed at rest (S3): it holds scalars and secrets. */
 import { z } from 'zod'
+import { amountToBytes } from '../base/amount.js'
 import { equalBytes } from '../base/bytes.js'
-import { decodeAs, encodeAs, zAmount, zBytes, zCount, zDigest, zScalar } from '../base/codec.js'
+import { cbor, decodeAs, zAmount, zBytes, zCount, zDigest, zScalar } from '../base/codec.js'
 import type { Result } from '../base/result.js'
 import type { SharedSecret } from './onion/crypto.js'
 import { FAILURE_BYTES } from './onion/failure.js'
@@ -58,5 +59,6 @@ export type Ended = z.output<typeof zEnded>
 export type Obligation = z.output<typeof zObligation>
 export type ObligationPhase = Obligation['phase']
 
-export const encodeObligation = (obligation: Obligation): Uint8Array => encodeAs(zObligation, obligation)
+export const encodeObligation = (obligation: Obligation): Uint8Array =>
+  cbor('fee' in obligation ? { ...obligation, fee: amountToBytes(obligation.fee) } : obligation)
 export const decodeObligation = (bytes: Uint8Array): Result<Obligation> => decodeAs(zObligation, bytes)

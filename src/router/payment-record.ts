@@ -1,10 +1,11 @@
 /** The durable record of a payment of ours. Sealed at rest (S3): a session key opens all of its part. */
 import { z } from 'zod'
-import { decodeAs, encodeAs, zAmount, zCount, zPoint, zScalar } from '../base/codec.js'
-import { type ErrorCode, isErrorCode } from '../base/errors.js'
+import { amountToBytes } from '../base/amount.js'
+import { cbor, decodeAs, zAmount, zCount, zPoint, zScalar } from '../base/codec.js'
+import { type ErrorCode, isErrorCode, unreachable } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { Result } from '../base/result.js'
-import { zInvoice } from './invoice.js'
+import { plainInvoice, zInvoice } from './invoice.js'
 import { zLockRef } from './obligation-record.js'
 
 /** One attempt: a lock that carries all of the payment or a part of it, until it is out. */
@@ -68,5 +69,28 @@ const zPayment = z.discriminatedUnion('phase', [
 ])
 export type Payment = z.output<typeof zPayment>
 
-export const encodePayment = (payment: Payment): Uint8Array => encodeAs(zPayment, payment)
+type Carrying = Pick<Part, 'amount' | 'fee'>
+const plainAmounts = <T extends Carrying>(part: T) => ({
+  ...part,
+  amount: amountToBytes(part.amount),
+  fee: amountToBytes(part.fee),
+})
+
+/** Our own record needs no check while it is written; the schema is for reading. */
+export function encodePayment(payment: Payment): Uint8Array {
+  const plain = { ...payment, invoice: plainInvoice(payment.invoice), feeMax: amountToBytes(payment.feeMax) }
+  switch (payment.phase) {
+    case 'open':
+      return cbor({ ...plain, parts: payment.parts.map(plainAmounts) })
+    case 'succeeded': {
+      const { sent, fee, unsettled } = payment
+      const amounts = { sent: amountToBytes(sent), fee: amountToBytes(fee) }
+      return cbor({ ...plain, ...amounts, unsettled: unsettled.map(plainAmounts) })
+    }
+    case 'failed':
+      return cbor(plain)
+    default:
+      return unreachable(payment)
+  }
+}
 export const decodePayment = (bytes: Uint8Array): Result<Payment> => decodeAs(zPayment, bytes)

@@ -1,6 +1,6 @@
 /** A hop's price and terms for one outgoing channel (R3). */
 import { z } from 'zod'
-import type { Amount } from '../base/amount.js'
+import { type Amount, amountToBytes } from '../base/amount.js'
 import { zAmount, zCount } from '../base/codec.js'
 import { ok, type Result, refuse } from '../base/result.js'
 
@@ -20,6 +20,14 @@ export const zPolicy = z.strictObject({
   enabled: z.boolean(),
 })
 export type Policy = z.output<typeof zPolicy>
+
+/** As CBOR has it. */
+export const plainPolicy = (policy: Policy) => ({
+  ...policy,
+  base: amountToBytes(policy.base),
+  minAmount: amountToBytes(policy.minAmount),
+  maxAmount: amountToBytes(policy.maxAmount),
+})
 
 /** What it can take until a fact is final on the ledger, seconds. */
 export interface LedgerDelays {

@@ -10,6 +10,7 @@ import type { ChannelMessage } from '../../src/base/message/channel.js'
 import type { Channel, LockRef, OfferBody } from '../../src/channel/types.js'
 import { Channels, type DeskEffect, type LedgerEffect } from '../../src/node/channels.js'
 import { Engine, type Tx } from '../../src/node/engine.js'
+import { KeptRows } from '../../src/node/kept-rows.js'
 import { type LiveChannel, liveChannel, readChannelRow } from '../../src/node/live-channel.js'
 import { emptyJournal, verifyJournal } from '../../src/store/journal.js'
 import { memoryStore } from '../../src/store/memory.js'
@@ -253,4 +254,44 @@ t.test('a part that fails on its own leaves the rest of the work', async (t) => 
   const text = (name: string) => new TextDecoder().decode(store.get(key(name)))
   t.equal(alice.journal.next, next + 1, 'entries of its own only')
   t.same(['first', 'gone', 'kept', 'last'].map(text), ['one', 'one', 'old', 'one'])
+})
+
+t.test('a row that is kept decoded goes back with its step, and is told once it is on disk', async (t) => {
+  const { engine, store } = new Stage()
+  let read = 0
+  const rows = new KeptRows<string>({
+    encode: utf8,
+    decode: (bytes) => {
+      read += 1
+      return new TextDecoder().decode(bytes)
+    },
+  })
+  const writing = engine.run((tx) => {
+    rows.put(tx, ROW, 'one')
+    t.equal(rows.get(tx, ROW), 'one')
+  })
+  t.equal(rows.durable(store, ROW), undefined, 'not yet')
+  await writing.durable
+  t.equal(rows.durable(store, ROW), 'one')
+  await engine.run((tx) => {
+    t.throws(() =>
+      tx.attempt(() => {
+        rows.put(tx, ROW, 'two')
+        throw new Error('a defect')
+      }),
+    )
+    t.equal(rows.get(tx, ROW), 'one')
+    t.throws(() =>
+      tx.attempt(() => {
+        rows.delete(tx, ROW)
+        throw new Error('a defect')
+      }),
+    )
+    t.equal(rows.get(tx, ROW), 'one')
+  }).durable
+  t.equal(rows.durable(store, ROW), 'one')
+  t.equal(read, 0, 'and nothing of it was decoded')
+  await engine.run((tx) => rows.delete(tx, ROW)).durable
+  t.equal(engine.run((tx) => rows.get(tx, ROW)).value, undefined)
+  t.equal(rows.durable(store, ROW), undefined)
 })

@@ -5,8 +5,8 @@
  * tells who sent it something about our channels, and a stream of them is the cheap way to keep slots busy.
  */
 import { z } from 'zod'
-import type { Amount } from '../../base/amount.js'
-import { decodeAs, encodeAs, zAmount, zCount } from '../../base/codec.js'
+import { type Amount, amountToBytes } from '../../base/amount.js'
+import { cbor, decodeAs, zAmount, zCount } from '../../base/codec.js'
 import { LIMITS } from '../../base/limits.js'
 import type { Result } from '../../base/result.js'
 
@@ -29,7 +29,8 @@ const zReputation = z.strictObject({
 })
 export type Reputation = z.output<typeof zReputation>
 
-export const encodeReputation = (reputation: Reputation): Uint8Array => encodeAs(zReputation, reputation)
+export const encodeReputation = (reputation: Reputation): Uint8Array =>
+  cbor({ ...reputation, value: amountToBytes(reputation.value) })
 export const decodeReputation = (bytes: Uint8Array): Result<Reputation> => decodeAs(zReputation, bytes)
 
 /** Four weeks, seconds. */
