@@ -6,7 +6,7 @@ import { bytesToBigint } from '../base/bytes.js'
 import { type Element, modQ, type Point, sumElements } from '../base/curve/index.js'
 import { commit, H, multiple, multipleOfBase } from './commitment.js'
 import { modPow } from './modexp.js'
-import { encrypt, type PublicKey, randomnessBits } from './paillier.js'
+import { encrypt, encryptOwn, type PrivateKey, type PublicKey, randomnessBits } from './paillier.js'
 import type { Nonces } from './transcript.js'
 
 /** All links of one key of a statement. */
@@ -84,8 +84,12 @@ export function drawMask(group: LinkGroup, nonces: Nonces): Mask {
   }
 }
 
-export const announce = (group: LinkGroup, mask: Mask): Announcement => ({
-  A: encrypt(group.publicKey, mask.a, mask.rho),
+const isOwn = ({ publicKey }: LinkGroup, own: PrivateKey | undefined): own is PrivateKey =>
+  own?.publicKey.n === publicKey.n
+
+/** `own`: the prover's key, whose announcement its factors make cheaper. */
+export const announce = (group: LinkGroup, mask: Mask, own?: PrivateKey): Announcement => ({
+  A: isOwn(group, own) ? encryptOwn(own, mask.a, mask.rho) : encrypt(group.publicKey, mask.a, mask.rho),
   T: commit(mask.a, mask.b) ?? undefined,
 })
 
@@ -114,7 +118,8 @@ export function withinWindows(group: LinkGroup, { z, w }: Response): boolean {
 /** What it costs in steps of a ring (P5): exponent bits at the price of the modulus, and the curve's part. */
 const cost = ({ publicKey }: LinkGroup, exponentBits: number): number =>
   3 + (exponentBits * (publicKey.bits / 2048) ** 2) / 32
-export const announceCost = (group: LinkGroup): number => cost(group, wBits(group.publicKey))
+export const announceCost = (group: LinkGroup, own?: PrivateKey): number =>
+  cost(group, wBits(group.publicKey) / (isOwn(group, own) ? 2 : 1))
 export const recomputeCost = (group: LinkGroup): number =>
   cost(group, wBits(group.publicKey) + 128 * group.pairs.length)
 

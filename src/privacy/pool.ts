@@ -1,9 +1,11 @@
 /**
  * Worker threads for everything of this folder that takes milliseconds (P8): nothing of it runs on a server's main
- * thread. Jobs wait in one bounded queue, urgent ones before the others, first come first served within each.
+ * thread. Jobs wait in one bounded queue, urgent ones before the others, first come first served within each. A proof that
+ * finds two threads idle and nothing behind it is made or verified by both.
  */
+import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { bankForWorker } from '../base/counters.js'
 import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
@@ -35,8 +37,8 @@ export interface ProofPool {
   /** Jobs that no worker has begun. */
   readonly waiting: number
   verify(check: ProofCheck, lane?: Lane): Promise<boolean>
-  /** With fresh entropy of the worker's own. */
-  prove(statement: Statement, witness: Witness, lane?: Lane): Promise<Uint8Array>
+  /** With fresh entropy. `key`: the prover's own, where it is open, which makes its part cheaper. */
+  prove(statement: Statement, witness: Witness, lane?: Lane, key?: KeyHandle): Promise<Uint8Array>
   encrypt(n: Uint8Array, value: bigint, s: bigint, lane?: Lane): Promise<bigint>
   randomizer(n: Uint8Array, s: bigint, lane?: Lane): Promise<bigint>
   /** The factors as exportPrivateKey has them: secret, for `openKey` and for sealed storage. */
@@ -61,7 +63,8 @@ export function createPool(options: PoolOptions = {}): ProofPool {
       return threads.waiting
     },
     verify: (check, lane) => threads.run('verify', { check }, lane),
-    prove: (statement, witness, lane) => threads.run('prove', { statement, witness }, lane),
+    prove: (statement, witness, lane, key) =>
+      threads.run('prove', { statement, witness, entropy: randomBytes(32), key: key?.id }, lane),
     encrypt: (n, value, s, lane) => threads.run('encrypt', { n, value, s }, lane),
     randomizer: (n, s, lane) => threads.run('randomizer', { n, s }, lane),
     privateKeyFromSeed: (seed, bits, lane) => threads.run('privateKeyFromSeed', { seed, bits }, lane),
@@ -92,6 +95,33 @@ interface Thread {
   readonly worker: Worker
   /** Sent and not yet answered, by id. */
   readonly sent: Map<number, Task>
+}
+
+interface Half {
+  readonly task: Task
+  readonly port: MessagePort
+}
+
+/** The halves of a job that two threads can share, the second of which answers nobody; undefined for any other job. */
+function inTwo({ request, resolve, reject }: Task, nextId: () => number): readonly [Half, Half] | undefined {
+  const name = sharedName(request)
+  if (name === undefined) return undefined
+  const { port1, port2 } = new MessageChannel()
+  const half = (index: number, port: MessagePort, id: number): Request => ({
+    id,
+    name,
+    input: { ...request.input, share: { index, of: 2 }, port } as Request['input'],
+  })
+  const unheard = (): void => {} // the first half says what came of it
+  return [
+    { task: { request: half(0, port1, request.id), resolve, reject }, port: port1 },
+    { task: { request: half(1, port2, nextId()), resolve: unheard, reject: unheard }, port: port2 },
+  ]
+}
+
+function sharedName({ name, input }: Request): 'proveShared' | 'verifyShared' | undefined {
+  if (name === 'prove') return 'proveShared'
+  return name === 'verify' && (input as Jobs['verify']['input']).check.type === 'statement' ? 'verifyShared' : undefined
 }
 
 const workerUrl = (): URL => new URL('./worker.js', import.meta.url)
@@ -194,26 +224,37 @@ class Threads {
     return thread
   }
 
-  #send(thread: Thread, task: Task): void {
-    thread.worker.postMessage(task.request)
+  #send(thread: Thread, task: Task, ports: readonly MessagePort[] = []): void {
+    thread.worker.postMessage(task.request, ports)
     thread.sent.set(task.request.id, task)
   }
 
   /** One job per thread at a time, so that an urgent one waits for no more than one other. */
   #dispatch(): void {
-    for (const [place, thread] of this.#threads.entries()) {
-      if (thread !== undefined && thread.sent.size > 0) continue
-      const task = this.#waiting.urgent.shift() ?? this.#waiting.normal.shift()
-      if (task === undefined) break
-      this.#send(this.#at(place), task)
+    for (;;) {
+      const [place, other] = this.#idle()
+      const task = place === undefined ? undefined : (this.#waiting.urgent.shift() ?? this.#waiting.normal.shift())
+      if (place === undefined || task === undefined) break
+      const shared = other !== undefined && this.waiting === 0 ? inTwo(task, () => ++this.#ids) : undefined
+      if (shared === undefined || other === undefined) this.#send(this.#at(place), task)
+      else {
+        this.#send(this.#at(place), shared[0].task, [shared[0].port])
+        this.#send(this.#at(other), shared[1].task, [shared[1].port])
+      }
     }
     if (this.#threads.every((thread) => thread === undefined || thread.sent.size === 0)) this.#drained?.()
+  }
+
+  /** Places without a job. */
+  #idle(): number[] {
+    return [...this.#threads.keys()].filter((place) => (this.#threads[place]?.sent.size ?? 0) === 0)
   }
 
   #answered(thread: Thread, reply: Reply): void {
     const task = thread.sent.get(reply.id)!
     thread.sent.delete(reply.id)
     if ('failed' in reply) task.reject(new MeridianError('internal', `${task.request.name}: ${reply.failed}`))
+    else if ('abandoned' in reply) task.reject(new MeridianError('unavailable', 'a proof worker died'))
     else task.resolve(reply.value)
     this.#dispatch()
   }

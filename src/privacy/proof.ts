@@ -17,7 +17,7 @@ import {
   recomputeCost,
   respond,
 } from './link.js'
-import { randomnessBits } from './paillier.js'
+import { type PrivateKey, randomnessBits } from './paillier.js'
 import { decodeProof, encodeProof, encodeResponses, type Proof } from './proof-layout.js'
 import { type Shape, shapeOf } from './proof-shape.js'
 import { countProofWork } from './proof-work.js'
@@ -53,16 +53,18 @@ const ATTEMPTS = 10
 /**
  * Proves a true statement.
  * @param entropy 32 fresh random bytes; nonces are hedged, so bad ones do not reveal the witness by themselves (P6).
+ * @param own the prover's key: its part is then computed by the factors, with the same result.
  * @throws InvariantError where the statement is malformed or the witness is not its witness: a defect of the caller.
  */
-export const prove = (statement: Statement, witness: Witness, entropy: Uint8Array): Uint8Array =>
-  alone(proving(statement, witness, entropy, WHOLE))
+export const prove = (statement: Statement, witness: Witness, entropy: Uint8Array, own?: PrivateKey): Uint8Array =>
+  alone(proving(statement, witness, entropy, own, WHOLE))
 
 /** As prove, on as many threads as there are shares. */
 export function* proving(
   statement: Statement,
   witness: Witness,
   entropy: Uint8Array,
+  own: PrivateKey | undefined,
   share: Share,
 ): Divided<Uint8Array> {
   countProofWork('proved')
@@ -72,7 +74,7 @@ export function* proving(
   const transcript = openTranscript(statement, shape.keys)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const nonces = hedgedNonces(witness, transcript, entropy, attempt)
-    const proof = yield* attemptProof({ statement, shape, witness, transcript, share }, nonces)
+    const proof = yield* attemptProof({ statement, shape, witness, transcript, own, share }, nonces)
     if (proof !== undefined) return proof
   }
   invariant(false, 'P4', 'every attempt had to restart')
@@ -100,6 +102,7 @@ interface Task {
   readonly shape: Shape
   readonly witness: Witness
   readonly transcript: Digest
+  readonly own: PrivateKey | undefined
   readonly share: Share
 }
 
@@ -126,7 +129,7 @@ function draw({ statement, shape, witness }: Task, nonces: Nonces): Draft | unde
 function* attemptProof(task: Task, nonces: Nonces): Divided<Uint8Array | undefined> {
   const { shape, transcript, share } = task
   const draft = draw(task, nonces)
-  const opened = draft && (yield* divide(share, openingItems(shape, draft)))
+  const opened = draft && (yield* divide(share, openingItems(task, draft)))
   if (opened === undefined) return undefined
   const seed = seedOf(transcript, shape, opened)
   const responses = respondAll(task, draft!.masks, seed)
@@ -145,10 +148,10 @@ function* attemptProof(task: Task, nonces: Nonces): Divided<Uint8Array | undefin
 }
 
 /** Digit commitments and starts of rings depend on no challenge: computed beside the announcements. */
-const openingItems = (shape: Shape, { masks, secrets, rings }: Draft): Item[] => [
+const openingItems = ({ shape, own }: Task, { masks, secrets, rings }: Draft): Item[] => [
   ...shape.groups.map((group, i) => ({
-    cost: announceCost(group),
-    run: () => encodeAnnouncement(group, announce(group, masks[i]!)),
+    cost: announceCost(group, own),
+    run: () => encodeAnnouncement(group, announce(group, masks[i]!, own)),
   })),
   ...secrets.map((secret, i) => ({
     cost: 1,

@@ -1,5 +1,4 @@
 /** A worker thread of the pool: answers one request after the other; private keys live here by their number. */
-import { randomBytes } from 'node:crypto'
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { useBank } from '../base/counters.js'
 import { InvariantError, invariant } from '../base/errors.js'
@@ -22,7 +21,8 @@ import {
   rootOfRollover,
 } from './paillier.js'
 import type { JobName, Jobs, Reply, Request } from './pool-jobs.js'
-import { prove } from './proof.js'
+import { prove, proving, verifying } from './proof.js'
+import { Abandoned, together } from './together.js'
 
 const opened = new Map<number, PrivateKey>()
 
@@ -32,15 +32,22 @@ function keyOf(id: number): PrivateKey {
   return key
 }
 
+const ownKey = (id: number | undefined): PrivateKey | undefined => (id === undefined ? undefined : keyOf(id))
+
 function publicKeyOf(n: Uint8Array): PublicKey {
   const key = publicKey(n)
   invariant(key.ok, 'P2', 'the modulus is not a registered one')
   return key.value
 }
 
-const handlers: { readonly [Name in JobName]: (input: Jobs[Name]['input']) => Jobs[Name]['output'] } = {
+const handlers: {
+  readonly [Name in JobName]: (input: Jobs[Name]['input']) => Jobs[Name]['output'] | Promise<Jobs[Name]['output']>
+} = {
   verify: ({ check }) => runCheck(check),
-  prove: ({ statement, witness }) => prove(statement, witness, randomBytes(32)),
+  verifyShared: ({ check, share, port }) => together(() => verifying(check.statement, check.proof, share), share, port),
+  prove: ({ statement, witness, entropy, key }) => prove(statement, witness, entropy, ownKey(key)),
+  proveShared: ({ statement, witness, entropy, key, share, port }) =>
+    together(() => proving(statement, witness, entropy, ownKey(key), share), share, port),
   encrypt: ({ n, value, s }) => encrypt(publicKeyOf(n), value, s),
   randomizer: ({ n, s }) => randomizer(publicKeyOf(n), s),
   privateKeyFromSeed: ({ seed, bits }) => exportPrivateKey(privateKeyFromSeed(seed, bits)),
@@ -62,18 +69,23 @@ const handlers: { readonly [Name in JobName]: (input: Jobs[Name]['input']) => Jo
   proveKey: ({ key, account }) => proveKey(keyOf(key), account),
 }
 
-function answer<Name extends JobName>({ id, name, input }: Request<Name>): Reply {
+async function answer<Name extends JobName>({ id, name, input }: Request<Name>): Promise<Reply> {
   try {
-    return { id, value: handlers[name](input) }
+    return { id, value: await handlers[name](input) }
   } catch (error) {
+    if (error instanceof Abandoned) return { id, abandoned: true }
     // The pool rejects the job with these words. An unknown error's message may quote an input: its name must do.
     const failed = error instanceof InvariantError ? error.message : error instanceof Error ? error.name : 'unknown'
     return { id, failed }
   }
 }
 
+/** One after the other, in the order in which they were asked, also where a shared job waits for the other thread. */
 function serve(port: MessagePort): void {
-  port.on('message', (request: Request) => port.postMessage(answer(request)))
+  let last = Promise.resolve()
+  port.on('message', (request: Request) => {
+    last = last.then(async () => port.postMessage(await answer(request)))
+  })
 }
 
 invariant(!isMainThread && parentPort !== null, 'P8', 'this module runs in a worker thread only')

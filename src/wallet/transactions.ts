@@ -44,7 +44,7 @@ export async function buildTransfer(
   } as const
   const statement = transferStatement(chain.genesis, from.view, payee, unproven)
   if (!statement.ok) return statement
-  const unsigned = { ...unproven, proof: await pool.prove(statement.value, made.witness, 'urgent') }
+  const unsigned = { ...unproven, proof: await pool.prove(statement.value, made.witness, 'urgent', keys.paillier) }
   return ok({
     tx: { ...unsigned, signature: sign(parts, unsigned) },
     rows: [openingRow(made.fields.ciphertextRest, made.opening)],
@@ -64,7 +64,7 @@ export async function buildRedeem(parts: WalletParts, from: Spendable, amount: A
   } as const
   const statement = redeemStatement(chain.genesis, from.view, unproven)
   if (!statement.ok) return statement
-  const unsigned = { ...unproven, proof: await pool.prove(statement.value, made.witness, 'urgent') }
+  const unsigned = { ...unproven, proof: await pool.prove(statement.value, made.witness, 'urgent', keys.paillier) }
   return ok({
     tx: { ...unsigned, signature: sign(parts, unsigned) },
     rows: [openingRow(made.fields.ciphertextRest, made.opening)],
@@ -132,6 +132,6 @@ export async function buildHalf(
   const unproven = { ...made.fields, ciphertextPeer: made.ciphertextReceiver }
   const statement = depositStatement(chain.genesis, parties, terms, side, unproven)
   if (!statement.ok) return statement
-  const proof = await pool.prove(statement.value, made.witness, 'urgent')
+  const proof = await pool.prove(statement.value, made.witness, 'urgent', keys.paillier)
   return ok({ half: { ...unproven, proof }, opening: made.opening })
 }

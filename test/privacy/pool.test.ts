@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { bigintToBytes, bytesToHex } from '../../src/base/bytes.js'
 import { MeridianError } from '../../src/base/errors.js'
 import { checkDigest, runCheck } from '../../src/privacy/check.js'
@@ -13,9 +13,11 @@ import {
   verifyRollover,
 } from '../../src/privacy/paillier.js'
 import { createPool } from '../../src/privacy/pool.js'
+import { prove, proving, verifying } from '../../src/privacy/proof.js'
 import { proofWork } from '../../src/privacy/proof-work.js'
+import { type Divided, type Findings, mergeFindings, type Share } from '../../src/privacy/shares.js'
 import type { ProofCheck } from '../../src/privacy/statement.js'
-import { entropy, feeCase, keyOf, randomness } from './support.js'
+import { entropy, feeCase, keyOf, randomness, transferCase } from './support.js'
 import { watchWorkers } from './watch.js'
 
 const alice = keyOf('alice')
@@ -41,6 +43,56 @@ t.test('proving and verifying happen in the workers, none of it on this thread (
   t.same(proofWork(), before, 'no call on the main thread')
   t.ok(runCheck({ type: 'statement', statement, proof: proofs[0]! }))
   t.same(proofWork(), { ...before, verified: before.verified + 1 }, 'the counter does count')
+})
+
+/** Two shares of one computation; `between` sees what each has found, and may alter what the other hears of it. */
+function inTwo<T>(
+  t: Test,
+  work: (share: Share) => Divided<T>,
+  between: (findings: Findings) => Findings = (all) => all,
+): T[] {
+  const both = [0, 1].map((index) => work({ index, of: 2 }))
+  let steps = both.map((one) => one.next([]))
+  while (steps.every((step) => step.done !== true)) {
+    const found = steps.map((step) => step.value as Findings)
+    t.ok(
+      found[0]!.every((bytes, i) => (bytes === undefined) !== (found[1]![i] === undefined)),
+      'every item is done once',
+    )
+    steps = both.map((one, i) => one.next(mergeFindings(found[i]!, between(found[1 - i]!))))
+  }
+  return steps.map((step) => step.value as T)
+}
+
+t.test('P5, P6: a proof made by two is the proof made by one; so is a verdict', async (t) => {
+  for (const { statement, witness } of [feeCase(41n), transferCase(5000n, 1234n)]) {
+    const proof = prove(statement, witness, entropy('shares'))
+    t.same(prove(statement, witness, entropy('shares'), alice), proof, "by the prover's own key")
+    const made = inTwo(t, (share) => proving(statement, witness, entropy('shares'), alice, share))
+    t.same(made, [proof, proof])
+    const verdicts = (bytes: Uint8Array, between?: (findings: Findings) => Findings) =>
+      inTwo(t, (share) => verifying(statement, bytes, share), between)
+    t.same(verdicts(proof), [true, true])
+    for (const at of [40, proof.length - 1, proof.length - 4 * 32 - 1]) {
+      t.same(verdicts(proof.with(at, proof[at]! ^ 1)), [false, false], `byte ${at}`)
+    }
+    const missing = (findings: Findings) => findings.map(() => undefined)
+    t.same(
+      verdicts(proof, (found) => missing(found)),
+      [false, false],
+      'what the other has not said is not taken for granted',
+    )
+    t.same(
+      verdicts(proof, (found) => found.map((bytes) => bytes && null)),
+      [false, false],
+      'nor what failed',
+    )
+    for (let item = 0; item < statement.keys.length + 8; item++) {
+      const altered = (found: Findings) =>
+        found.map((bytes, i) => (i === item && bytes ? bytes.with(5, bytes[5]! ^ 1) : bytes))
+      t.ok(verdicts(proof, altered).includes(false), `item ${item} counts`)
+    }
+  }
 })
 
 t.test('jobs with a private key name it by its handle', async (t) => {
@@ -133,6 +185,16 @@ t.test('a worker that dies costs its own job; another takes its place, with ever
   t.equal(workers.length, 4, 'one for each that died')
   const all = await Promise.all([pool.decrypt(closed, c), pool.decrypt(closed, c)].map(codeOf))
   t.same(all, ['internal', 'internal'], 'a closed key is handed to nobody')
+
+  for (const worker of [2, 3]) {
+    await pool.openKey(exportPrivateKey(alice)) // answered by each thread: both are idle
+    const shared = pool.prove(statement, witness)
+    await workers[worker]!.terminate()
+    t.equal(await codeOf(shared), 'unavailable', 'a job of two threads does not outlive either of them')
+  }
+  const proof = await pool.prove(statement, witness, 'urgent', key)
+  t.ok(await pool.verify({ type: 'statement', statement, proof }), 'and the next is made')
+  t.notOk(await pool.verify({ type: 'statement', statement, proof: proof.with(3, proof[3]! ^ 1) }))
 
   const later = await pool.openKey(exportPrivateKey(alice))
   t.equal(await pool.decrypt(later, c), 5n)

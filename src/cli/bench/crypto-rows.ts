@@ -1,7 +1,7 @@
 /**
  * The privacy layer's costs of section 10 at several key sizes, with `paillier-bigint` beside it where it is installed (P9).
- * One core: everything runs in this thread, but for the transfer's Paillier and proofs, which run in a pool of one thread,
- * as a wallet's do. Keys come from fixed seeds, randomness is fresh in every iteration.
+ * Fees and transfers run as a wallet's and a ledger's do: commitments in this thread, Paillier and proofs in a pool of
+ * threads; records in this thread. Keys come from fixed seeds, randomness is fresh in every iteration.
  */
 import { randomBytes } from 'node:crypto'
 import type { Amount } from '../../base/amount.js'
@@ -17,7 +17,6 @@ import { commit } from '../../privacy/commitment.js'
 import {
   encodeCiphertext,
   encodeModulus,
-  encrypt,
   encryptOwn,
   exportPrivateKey,
   type KEY_BITS,
@@ -25,9 +24,8 @@ import {
   privateKeyFromSeed,
 } from '../../privacy/paillier.js'
 import type { ProofPool } from '../../privacy/pool.js'
-import { prove, verify } from '../../privacy/proof.js'
 import { decryptRecord, encryptRecord, verifyRecord } from '../../privacy/records.js'
-import type { Statement } from '../../privacy/statement.js'
+import type { ProofCheck, Statement } from '../../privacy/statement.js'
 import { encodeFor, freshRandomness, freshScalar, withdraw } from '../../wallet/withdrawal.js'
 import { systemEntropy } from '../../wire/environment.js'
 import type { Row } from './rows.js'
@@ -58,42 +56,45 @@ export function actorsOf(bits: Bits): Actors {
 export const holds = (verdict: boolean): void => invariant(verdict, 'P5', 'an honest proof is refused')
 
 /** A fee (section 10): one commitment, the same amount under the keys of payee and regulator, one range. */
-function proveFee({ payee, regulator }: Actors): { readonly statement: Statement; readonly proof: Uint8Array } {
+async function proveFee({ payee, regulator }: Actors, pool: ProofPool): Promise<ProofCheck> {
   const opening = { value: AMOUNT, blinding: scalarToBigint(freshScalar(systemEntropy)) }
   const owners = [
     { role: 'payee', key: payee.publicKey, n: encodeModulus(payee.publicKey) },
     { role: 'regulator', key: regulator.publicKey, n: encodeModulus(regulator.publicKey) },
   ]
   const randomness = owners.map(({ n }) => freshRandomness(n, systemEntropy))
+  const encrypting = Promise.all(owners.map(({ n }, i) => pool.encrypt(n, AMOUNT, randomness[i]!)))
+  const commitments = [commit(opening.value, opening.blinding)]
+  const ciphertexts = await encrypting
   const statement: Statement = {
     kind: 'bench-fee',
     role: 'payer',
     bits: AMOUNT_BITS,
     context: [],
     keys: owners.map(({ role, n }) => ({ role, n })),
-    commitments: [commit(opening.value, opening.blinding)],
+    commitments,
     links: owners.map(({ key }, i) => ({
       key: i,
       commitment: 0,
-      value: encodeCiphertext(key, encrypt(key, AMOUNT, randomness[i]!)),
+      value: encodeCiphertext(key, ciphertexts[i]!),
     })),
     ranges: [{ commitment: 0, minimum: 0n }],
   }
-  return { statement, proof: prove(statement, { openings: [opening], randomness }, randomBytes(32)) }
+  return { type: 'statement', statement, proof: await pool.prove(statement, { openings: [opening], randomness }) }
 }
 
-export function feeRows(actors: Actors): Row[] {
-  const { statement, proof } = proveFee(actors)
+export async function feeRows(actors: Actors, pool: ProofPool): Promise<Row[]> {
+  const check = await proveFee(actors, pool)
   return [
     {
       name: 'fee: prove',
       includes: 'commit, encrypt under 2 foreign keys, Link for both, range of 48 bits',
-      run: () => proveFee(actors),
+      run: () => proveFee(actors, pool),
     },
     {
       name: 'fee: verify',
       includes: 'from proof bytes: parse, range, both Links',
-      run: () => holds(verify(statement, proof)),
+      run: async () => holds(await pool.verify(check)),
     },
   ]
 }
@@ -180,7 +181,7 @@ export async function transferRows(actors: Actors, pool: ProofPool): Promise<Row
     const unproven = { ...parties, ciphertextTo: made.ciphertextReceiver, ...made.fields }
     const statement = transferStatement(genesis, payer, payee, unproven)
     invariant(statement.ok, 'L4', 'an honest transfer has no statement')
-    const proof = await pool.prove(statement.value, made.witness, 'urgent')
+    const proof = await pool.prove(statement.value, made.witness, 'urgent', keys.paillier)
     const unsigned: Unsigned = { ...unproven, proof }
     return { unproven, proof, unsigned, signature: curve.sign(transactionDigest(unsigned), signing) }
   }
