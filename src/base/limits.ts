@@ -196,6 +196,8 @@ export const LIMITS = {
   records: 4_096,
   /** R5: parts of one payment that are started in all: a hop that raises its price at every attempt must not keep a payer trying. */
   payment_attempts: 48,
+  /** R5: how long a payment that a restart interrupted waits for own channels before it gives up. */
+  payment_channels_ms: 30_000,
   /** R1: parts of one payment under way, and held by its payee; none is less than this share of what is to be paid. */
   payment_parts: 16,
   payment_part_share: 64,

@@ -101,7 +101,7 @@ export class Node {
     const [owed, open] = await Promise.all([Obligations.all(directory.store), Payments.open(directory.store)])
     engine.do((tx) => {
       obligations.resume(tx, owed)
-      payments.resume(tx, open)
+      payments.takeUp(tx, open)
     })
     if (config.listen !== null) {
       const listening = await peers.listen(config.listen.host, config.listen.port)

@@ -37,6 +37,7 @@ import { pathsFor } from './payment-paths.js'
 import { type PaymentQuote, type PaymentView, viewOf } from './payment-view.js'
 import { addRefund } from './refunds.js'
 import type { RouterParts } from './router-parts.js'
+import { TakenUp } from './taken-up.js'
 import { Waiters } from './waiters.js'
 
 const keyOf = (key: string): Uint8Array => tableKey('payment', utf8(key))
@@ -51,6 +52,7 @@ export class Payments {
   readonly #waiting: Waiters
   /** What failed parts of a payment taught about paths; lost in a restart, bounded by the attempts. */
   readonly #known = new Map<string, Learnt>()
+  readonly #takenUp: TakenUp
 
   constructor(
     private readonly parts: RouterParts,
@@ -61,6 +63,7 @@ export class Payments {
     private readonly expiryFar: number,
   ) {
     this.#waiting = new Waiters(parts.timers)
+    this.#takenUp = new TakenUp(parts.channels, parts.timers, (keys) => engine.do((tx) => this.#resume(tx, keys)))
   }
 
   /**
@@ -93,6 +96,7 @@ export class Payments {
   /** Nobody waits any longer. */
   close(): void {
     this.#waiting.close()
+    this.#takenUp.close()
   }
 
   /** In the order of starting; what it says is durable. */
@@ -123,8 +127,18 @@ export class Payments {
     if (payment !== undefined) this.#keep(tx, payment, stepPayment(payment, event))
   }
 
-  /** After a start, and when a part is out: what is missing is tried again. */
-  resume(tx: Tx, keys: readonly string[]): void {
+  /** After a start: what is missing is tried again, now or when the channels for it are there. */
+  takeUp(tx: Tx, keys: readonly string[]): void {
+    this.#takenUp.begin(keys)
+    this.#resume(tx, keys)
+  }
+
+  /** A channel of ours runs rounds again. */
+  channelReady(): void {
+    this.#takenUp.ready()
+  }
+
+  #resume(tx: Tx, keys: readonly string[]): void {
     for (const key of keys) this.#attempt(tx, key)
   }
 
@@ -224,6 +238,7 @@ export class Payments {
       if (!this.parts.ledgerFresh()) return this.#giveUp(tx, payment, 'temporary_failure')
       const { invoice, parts } = payment
       const routes = this.#plan(invoice, missing.value, this.#learnt(key), parts, refused)
+      if (!routes.ok && this.#takenUp.waits(key)) return
       if (!routes.ok) return this.#giveUp(tx, payment, refusal ?? routes.error.code)
       const told = this.#proposeAll(tx, key, routes.value)
       if (told === undefined) return
@@ -296,7 +311,7 @@ export class Payments {
         this.#learnt(key).learn(effect, payment.phase === 'open' ? payment.parts : [])
         this.#taught(tx, [effect.part], { kind: 'failed', code: effect.code, hop: effect.hop })
         // Its own turn: the lock that failed is still being taken out of its channel.
-        tx.after(() => this.engine.do((later) => this.resume(later, [key])))
+        tx.after(() => this.engine.do((later) => this.#attempt(later, key)))
         return
       case 'came_back': {
         const { amount, fee } = effect

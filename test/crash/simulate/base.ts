@@ -99,7 +99,7 @@ export function pairsOf(hubs: Hubs): readonly (readonly [Name, Name])[] {
   return hubs.length === 1 ? alone : [...alone, ['mallory', 'hospital']]
 }
 
-function genesisOf(): Genesis {
+export function genesisOf(): Genesis {
   const account = (name: string) => {
     const secrets = new Secrets(seedOf(name))
     const n = encodeModulus(keyOfSeed(secrets.paillierSeed, KEY_BITS).publicKey)
@@ -168,14 +168,7 @@ async function build(): Promise<Base> {
   const ledger = new SimulatedLedger(genesis, proofs, schedule, random)
   const network = new Network(schedule, random, () => undefined)
   const site: Site = { seed: 'base', random, schedule, ledger, network, towers: new TowerNetwork(schedule), proofs }
-  const life = new Life('issuer', () => undefined)
-  const pool = proofs.pool(schedule, life)
-  const secrets = new Secrets(seedOf('issuer'))
-  const keys = await until(site, openAccountKeys(secrets, KEY_BITS, pool))
-  const { store } = openDirectory(life, new Disk(schedule), secrets)
-  const entropy = (length: number): Uint8Array => random.bytes(length)
-  const parts = { chain: ledger.adapter(life), pool, store, keys, seed: secrets.walletSeed, entropy }
-  const issuer = await until(site, Wallet.open(parts))
+  const issuer = await openIssuer(site)
   const hosts = {} as Record<Name, Host>
   const nodes = {} as Record<Name, Node>
   for (const name of NAMES) {
@@ -194,16 +187,29 @@ async function build(): Promise<Base> {
   return { genesis, ledger: ledger.image(), disks, now: schedule.now }
 }
 
-async function fund(issuer: Wallet, node: Node, amount: bigint): Promise<void> {
+/** Of the ledger of this site, on a disk of its own. */
+export async function openIssuer(site: Site): Promise<Wallet> {
+  const { schedule, ledger, random, proofs } = site
+  const life = new Life('issuer', () => undefined)
+  const pool = proofs.pool(schedule, life)
+  const secrets = new Secrets(seedOf('issuer'))
+  const keys = await until(site, openAccountKeys(secrets, KEY_BITS, pool))
+  const { store } = openDirectory(life, new Disk(schedule), secrets)
+  const entropy = (length: number): Uint8Array => random.bytes(length)
+  const parts = { chain: ledger.adapter(life), pool, store, keys, seed: secrets.walletSeed, entropy }
+  return until(site, Wallet.open(parts))
+}
+
+export async function fund(issuer: Wallet, node: Node, amount: bigint): Promise<void> {
   must(await register(node.wallet, must(await admit(issuer, await registrationRequest(node.wallet)))))
   must(await issuer.mint(`fund ${idText(node.account)}`, node.account, amount as Amount))
 }
 
-async function connect(from: Node, to: Node, deposit: bigint, share: bigint): Promise<ChannelId> {
+export async function connect(from: Node, to: Node, deposit: bigint, share: bigint): Promise<ChannelId> {
   const { listening } = to.status()
   must(await from.connect({ account: to.account, url: listening ?? '' }))
   const wish = { peer: to.account, deposit: deposit as Amount, share: share as Amount }
-  return must(await from.openChannel(`${idText(from.account)}-first`, wish))
+  return must(await from.openChannel(`${idText(to.account)}-first`, wish))
 }
 
 let made: Promise<Base> | undefined

@@ -6,6 +6,8 @@ export class Life {
   #alive = true
   /** Acts left until it dies; undefined: nothing is lit. */
   #fuse: number | undefined
+  /** Things that it did to the outside so far. */
+  done = 0
 
   constructor(
     readonly name: string,
@@ -25,6 +27,7 @@ export class Life {
   /** Whether it is still there to do the next thing to the outside. */
   acts(): boolean {
     if (this.#alive && this.#fuse !== undefined && this.#fuse-- <= 0) this.end()
+    if (this.#alive) this.done += 1
     return this.#alive
   }
 
