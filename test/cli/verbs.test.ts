@@ -175,6 +175,28 @@ t.test('a second signal ends the process at once, and nothing that was answered 
   t.equal(balance_minor, String(5_000_000 - 124_136 - 302), 'once')
 })
 
+t.test('money back by reference: no more than was paid, by whoever paid, once', async (t) => {
+  const { invoice: claim } = JSON.parse(readFileSync(at('receipt.json'), 'utf8')) as { readonly invoice: string }
+  const asks = (amount: string, of: string, name = 'payer') =>
+    ['invoice', 'create', '--amount', amount, '--refund-of', of, ...dir(name)] as const
+  const refused = async (...args: readonly string[]) => {
+    const { code, err } = await tried(...args)
+    return [code, /^meridian: (\w+)/m.exec(err)?.[1]]
+  }
+  t.same(await refused(...asks('1241.23', claim)), [3, 'refund_above_original'])
+  const { invoice, id } = (await did(...asks('200.00', claim))) as { readonly invoice: string; readonly id: string }
+  t.match((await run(['invoice', 'show', invoice])).out, /reference\s+claim 7\n(.*\n)*.*refund of/)
+  t.same(await refused(...asks('1041.23', claim)), [3, 'refund_above_original'], 'in sum')
+  t.same(await refused(...asks('1.00', claim, 'hub')), [3, 'refund_unknown'], 'not by a stranger')
+  t.same(await refused(...asks('1.00', id)), [3, 'refund_unknown'], 'not of a refund')
+  const pay = ['pay', invoice, '--receipt', at('refund.json'), ...dir('hospital')]
+  t.match(await did(...pay), { status: 'succeeded', amount_minor: '20000' })
+  t.match(await did(...pay), { status: 'succeeded' }, 'the same payment')
+  t.same(await refused(...pay, '--key', 'once more'), [3, 'invoice_paid'])
+  const { balance_minor } = await did('channel', 'list', ...dir('payer'))
+  t.equal(balance_minor, String(5_000_000 - 124_136 - 302 + 20_000), 'once')
+})
+
 t.test('a token opens what it is for; a hub sees its movements add up', async (t) => {
   const make = ['token', 'create', '--scope', 'read,invoice', '--name', 'billing', ...dir('hub')]
   const made = await did(...make, '--out', at('hub.token'))
@@ -186,10 +208,10 @@ t.test('a token opens what it is for; a hub sees its movements add up', async (t
   t.match(await did('token', 'revoke', made['id'] as string, ...dir('hub')), { revoked: true })
 
   const exported = await did('account', 'export', '--csv', at('hub.csv'), ...dir('hub'))
-  t.match(exported, { agrees: true, locks: 0, channels_minor: '700016' })
+  t.match(exported, { agrees: true, locks: 0, channels_minor: '700027' })
   const rows = readFileSync(at('hub.csv'), 'utf8').trim().split('\n')
   t.equal(rows[0]?.split(',')[7], 'balance')
-  t.equal(rows.at(-1)?.split(',')[7], '20000.16', 'minted and the fees')
+  t.equal(rows.at(-1)?.split(',')[7], '20000.27', 'minted and the fees')
   t.equal(statSync(at('hub.csv')).mode & 0o777, 0o600)
   t.equal((await tried('account', 'export', '--csv', at('hub.csv'), ...dir('hub'))).code, 2, 'not overwritten')
   t.equal((await tried('account', 'export', '--csv', at('hub', 'm.csv'), ...dir('hub'))).code, 2, 'not in --dir')
@@ -245,7 +267,7 @@ t.test('channels close, balances settle, the regulator agrees', async (t) => {
     const { channel } = JSON.parse(mine) as { readonly channel: string }
     await did('channel', 'close', channel, ...dir('hospital'))
   }
-  t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4875460' })
+  t.match(await did('account', 'show', ...dir('payer')), { available_minor: '4999000', pending_open_minor: '4895460' })
   const audit = ['audit', ...dir('regulator'), '--genesis', at('ledger', 'genesis.cbor'), '--ledger', ledgerUrl]
   const verdict = await did(...audit)
   await Promise.all(
@@ -266,6 +288,7 @@ t.test('channels close, balances settle, the regulator agrees', async (t) => {
     'payment.fee -0.14',
     'payment.succeeded -3.00',
     'payment.fee -0.02',
+    'invoice.paid 200.00',
     'payment.succeeded -1.00',
     'payment.fee -0.02',
     'close 0.00',

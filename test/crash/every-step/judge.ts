@@ -1,8 +1,8 @@
 /** What must be true of one payment, seen from outside its nodes: whether it still moves, and once it has ended, how (R1, R3, R5). */
-import type { ChannelId } from '../../../src/base/ids.js'
 import type { PaymentView } from '../../../src/node/payment-view.js'
 import { verifyReceipt } from '../../../src/router/receipt.js'
 import { TABLES } from '../../../src/store/tables.js'
+import type { Image } from '../simulate/disk.js'
 import { durableChannel } from '../simulate/durable.js'
 import type { Host } from '../simulate/host.js'
 import type { Founded, Stage } from './stage.js'
@@ -82,10 +82,10 @@ export class Judge {
   #gained({ name, disk }: Host): bigint {
     const before = this.founded.disks.get(name)
     if (before === undefined) return 0n
-    const side = this.founded.scene.hubs.includes(name) ? 1 : 0
-    const balance = (image: Pick<typeof before, 'rows'>, id: ChannelId): bigint =>
-      durableChannel(image, id)?.current.content.balances[side] ?? 0n
-    return this.founded.channels.reduce((sum, id) => sum + balance(disk, id) - balance(before, id), 0n)
+    const balance = ({ rows }: Pick<Image, 'rows'>, { id, ends }: Founded['channels'][number]): bigint =>
+      durableChannel({ rows }, id)?.current.content.balances[ends[0] === name ? 0 : 1] ?? 0n
+    const mine = this.founded.channels.filter(({ ends }) => ends.includes(name))
+    return mine.reduce((sum, channel) => sum + balance(disk, channel) - balance(before, channel), 0n)
   }
 
   async #log({ node }: Host): Promise<{ booked: bigint; ends: number }> {

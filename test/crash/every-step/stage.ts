@@ -14,12 +14,29 @@ import { TowerNetwork } from '../simulate/tower-network.js'
 
 export interface Scene {
   readonly name: string
-  /** Payer and payee have a channel with each. */
+  /** Those that forward, and everybody else: the payer and the payee among them. */
   readonly hubs: readonly string[]
-  /** What the payer can send to one hub, and each hub to the payee. */
-  readonly sends: bigint
-  readonly carries: bigint
+  readonly people: readonly string[]
+  /** Opener and peer, with what each deposits. */
+  readonly channels: readonly (readonly [string, string, bigint, bigint])[]
   readonly amount: bigint
+}
+
+/** What the other side of a channel has: enough for its reserve. */
+const SHARE = 10_000n
+
+/** Everybody but the payee, who is the last, can send so much to each hub, and each hub as much as it `carries` to the payee. */
+export function between(
+  people: readonly string[],
+  hubs: readonly string[],
+  { sends, carries, amount }: { readonly sends: bigint; readonly carries: bigint; readonly amount: bigint },
+): Omit<Scene, 'name'> {
+  const channels = hubs.flatMap((hub) =>
+    people.map((name) =>
+      name === 'payee' ? ([name, hub, SHARE, carries] as const) : ([name, hub, sends, SHARE] as const),
+    ),
+  )
+  return { hubs, people, channels, amount }
 }
 
 /** Files and ledger once all channels stand. */
@@ -28,13 +45,11 @@ export interface Founded {
   readonly ledger: LedgerImage
   readonly disks: ReadonlyMap<string, Image>
   readonly now: number
-  readonly channels: readonly ChannelId[]
+  readonly channels: readonly { readonly id: ChannelId; readonly ends: readonly [string, string] }[]
 }
 
 const GENESIS = genesisOf()
 const MONEY = 10_000_000n
-/** What the other side of a channel has: enough for its reserve. */
-const SHARE = 10_000n
 
 export class Stage implements Site {
   readonly schedule = new Schedule(new Trace())
@@ -57,7 +72,7 @@ export class Stage implements Site {
     this.network = new Network(this.schedule, this.random, () => undefined)
     this.towers = new TowerNetwork(this.schedule)
     const hosts = new Map<string, Host>()
-    for (const name of ['payer', ...scene.hubs, 'payee']) {
+    for (const name of [...scene.people, ...scene.hubs]) {
       const host = new Host(name, seedOf(name), this, configOf(scene.hubs.includes(name) ? 'hub' : 'payer', 0))
       const disk = founded?.disks.get(name)
       if (disk !== undefined) host.disk.restore(disk)
@@ -103,10 +118,10 @@ export async function found(scene: Scene): Promise<Founded> {
     while (host.node === undefined) await until(stage, Promise.resolve())
     await until(stage, fund(issuer, nodeOf(name), MONEY))
   }
-  const channels: ChannelId[] = []
-  for (const hub of scene.hubs) {
-    channels.push(await until(stage, connect(nodeOf('payer'), nodeOf(hub), scene.sends, SHARE)))
-    channels.push(await until(stage, connect(nodeOf('payee'), nodeOf(hub), SHARE, scene.carries)))
+  const channels: Founded['channels'][number][] = []
+  for (const [from, to, deposit, share] of scene.channels) {
+    const id = await until(stage, connect(nodeOf(from), nodeOf(to), deposit, share))
+    channels.push({ id, ends: [from, to] })
   }
   await until(stage, Promise.resolve())
   const disks = new Map([...stage.hosts].map(([name, { disk }]) => [name, disk.image()]))

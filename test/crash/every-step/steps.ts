@@ -1,11 +1,15 @@
 /** Every step of a payment, enumerated: the acts that each process does while nobody dies, and the ways to die before each. */
-import { type Founded, found, type Scene } from './stage.js'
+import { between, type Founded, found, type Scene } from './stage.js'
 import { type Cut, type Ending, trial } from './trial.js'
 
 /** One lock over one hub; and one that the first hub refuses, so that it goes in two parts over both. */
+const people = ['payer', 'payee']
 export const SCENES: readonly Scene[] = [
-  { name: 'one part', hubs: ['hub'], sends: 100_000n, carries: 100_000n, amount: 50_000n },
-  { name: 'two parts', hubs: ['left', 'right'], sends: 200_000n, carries: 100_000n, amount: 120_000n },
+  { name: 'one part', ...between(people, ['hub'], { sends: 100_000n, carries: 100_000n, amount: 50_000n }) },
+  {
+    name: 'two parts',
+    ...between(people, ['left', 'right'], { sends: 200_000n, carries: 100_000n, amount: 120_000n }),
+  },
 ]
 
 const WAYS: readonly Pick<Cut, 'power' | 'back'>[] = [
