@@ -73,7 +73,7 @@ export class Stage implements Site {
     this.towers = new TowerNetwork(this.schedule)
     const hosts = new Map<string, Host>()
     for (const name of [...scene.people, ...scene.hubs]) {
-      const host = new Host(name, seedOf(name), this, configOf(scene.hubs.includes(name) ? 'hub' : 'payer', 0))
+      const host = new Host(name, seedOf(name), this, configOf(scene.hubs.includes(name) ? 'hub' : 'payer', 0, ['hub']))
       const disk = founded?.disks.get(name)
       if (disk !== undefined) host.disk.restore(disk)
       hosts.set(name, host)
