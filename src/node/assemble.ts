@@ -102,7 +102,6 @@ interface Foundation {
 /** What exists only once everything else does: reached through here, never before `Node.start`. */
 interface Late {
   desk: Desk
-  payments: Payments
   peers: Transport
   watch: ChainWatch
   conversation: Conversation
@@ -153,10 +152,8 @@ const surround = (
     timers,
     stopping: () => engine.closed,
     broken: (channel, clause) => engine.do((tx) => late.conversation.broken(tx, channel, clause)),
-    seen: (channel) => {
-      late.exits.seen(channel)
-      late.payments.channelReady()
-    },
+    seen: (channel) => late.exits.seen(channel),
+    ready: () => late.desk.channelReady(),
   })
   return {
     desk: (tx, channel, effect) => late.desk.handle(tx, channel, effect),
@@ -395,8 +392,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   const { registry } = base.locks
   const watch = new ChainWatch(chain, engine, channels, registry, conversation, logger, timers, await chain.now())
   const towers = watchtowers(options, base, late, channels)
-  const { desk, payments } = routing
-  Object.assign(late, { desk, payments, peers, watch, conversation, towers, exits, recovery } satisfies Late)
+  Object.assign(late, { desk: routing.desk, peers, watch, conversation, towers, exits, recovery } satisfies Late)
   const tellPolicy = (channel: LiveChannel) => conversation.tellPolicy(channel)
   const own = { channels, book, openings, peers, watch, towers, exits, recovery, ends, retention, gossip }
   return { ...base, ...routing, ...own, tellPolicy }

@@ -26,6 +26,11 @@ export class Desk {
     private readonly claimed: (tx: Tx, channel: LiveChannel, incoming: LockRef) => void,
   ) {}
 
+  /** Rounds run (again) on a channel of ours. */
+  channelReady(): void {
+    this.payments.channelReady()
+  }
+
   handle(tx: Tx, channel: LiveChannel, effect: DeskEffect): undefined {
     switch (effect.type) {
       case 'pays':

@@ -17,6 +17,8 @@ export interface WorkParts {
   readonly broken: (channel: LiveChannel, clause: string) => void
   /** Rounds run (again). */
   readonly seen: (channel: LiveChannel) => void
+  /** Likewise: what waits for any channel goes on. */
+  readonly ready: () => void
 }
 
 const RETRY_MS = 250
@@ -43,7 +45,7 @@ function asking({ channels, logger, timers, stopping }: WorkParts, channel: Live
 }
 
 export function runWork(parts: WorkParts, channel: LiveChannel, effect: WorkEffect): void {
-  const { workerDesk, logger, broken, seen } = parts
+  const { workerDesk, logger, broken, seen, ready } = parts
   const answered = asking(parts, channel, effect.type)
   switch (effect.type) {
     case 'prepareRandomizer': {
@@ -86,6 +88,7 @@ export function runWork(parts: WorkParts, channel: LiveChannel, effect: WorkEffe
     }
     case 'channelReady':
       seen(channel)
+      ready()
       logger.info('channel.channelReady', { channel: channel.text, peer: idText(channel.peer) })
       return
     case 'shuttingDown':
