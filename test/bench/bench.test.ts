@@ -70,6 +70,30 @@ t.test('routed payments at a rate; a Ctrl-C leaves nothing', async (t) => {
   t.strictSame(readdirSync(root), ['report.html'], 'no directory is left')
 })
 
+t.test('a tower: its clients get receipts, it watches again after a kill, every breach is punished', async (t) => {
+  const sizes = ['--channels', '6,12', '--breaches', '5', '--clients', '2', '--window', '4']
+  const { code, out, err } = await run(['bench', 'tower', ...QUICK, ...sizes, '--json'])
+  t.equal(code, 0, err)
+  const figures = JSON.parse(out.trim().split('\n').at(-1) ?? '')
+  t.match(figures, { balance_check: 'ok', failed: 0, done: 5, facts: { channels: 12 } })
+  t.ok(figures.facts.disk_bytes_per_channel > 0 && figures.facts.restart_to_watching_ms > 0)
+  t.match(figures.processes, [{ name: 'tower' }, { name: 'ledger' }])
+  for (const { cpu_ms, fsyncs } of figures.processes) t.ok(cpu_ms > 0 && fsyncs > 0)
+  t.strictSame(
+    figures.runs.map(
+      ({ label, done }: { label: string; done: number }) => `${label}: ${label.includes('taking') ? done : done > 0}`,
+    ),
+    [
+      'tower, taking 6: 6',
+      'tower of 6, 4 outstanding: true',
+      'tower, taking 6: 6',
+      'tower of 12, 4 outstanding: true',
+      'tower, 5 breaches at once: true',
+    ],
+  )
+  t.strictSame(readdirSync(root), ['report.html'], 'no directory is left')
+})
+
 t.test('what cannot be measured is refused', async (t) => {
   t.match(await run(['bench', 'channel', '--window', '1', '--rate', '5']), { code: 2 })
   t.match(await run(['bench', 'channel', '--window', '0']), { code: 2 })

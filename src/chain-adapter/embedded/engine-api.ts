@@ -1,3 +1,4 @@
+import type { Counts } from '../../base/counters.js'
 import type { Point } from '../../base/curve/index.js'
 import type { AccountId, ChannelId } from '../../base/ids.js'
 import type { AccountView, ChannelView, LedgerHead, SubmitReceipt, View } from '../../base/ports/chain.js'
@@ -30,6 +31,8 @@ export interface EngineStats {
   readonly refused: number
   /** worker_threads' id of the thread that executes the contract: never the main thread's 0. */
   readonly thread: number
+  /** Of this thread and those that check proofs for it. */
+  readonly counts: Counts
 }
 
 /** The calls that the ledger's thread answers. Bytes of transactions and blocks cross as they are on disk. */

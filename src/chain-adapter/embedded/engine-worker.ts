@@ -2,6 +2,7 @@
 import { isMainThread, parentPort, threadId, workerData } from 'node:worker_threads'
 import { equalBytes } from '../../base/bytes.js'
 import { cbor } from '../../base/codec.js'
+import { counts } from '../../base/counters.js'
 import { curve, parseScalar } from '../../base/curve/index.js'
 import { invariant, MeridianError } from '../../base/errors.js'
 import { decodeGenesis } from '../../base/genesis.js'
@@ -56,7 +57,7 @@ function page(storage: LedgerStorage, from: number): readonly Uint8Array[] {
   return blocks
 }
 
-function api(opening: Promise<Opened>, counts: { accepted: number; refused: number }): EngineApi {
+function api(opening: Promise<Opened>, decided: { accepted: number; refused: number }): EngineApi {
   const viewOf = async <T>(read: (view: { get(key: string): Uint8Array | undefined }) => T) => {
     const { storage } = await opening
     const { height, time } = storage.head
@@ -73,7 +74,7 @@ function api(opening: Promise<Opened>, counts: { accepted: number; refused: numb
     heightAfter: async (cursor) => (await opening).storage.heightAfter(cursor),
     advance: async (step) => (await opening).engine.advance(step),
     hold: async (held) => (await opening).engine.hold(held),
-    stats: async () => ({ ...counts, waiting: (await opening).engine.waiting, thread: threadId }),
+    stats: async () => ({ ...decided, waiting: (await opening).engine.waiting, thread: threadId, counts: counts() }),
     close: async () => {
       const { engine, pool, storage } = await opening
       await engine.close()
@@ -85,12 +86,12 @@ function api(opening: Promise<Opened>, counts: { accepted: number; refused: numb
 
 invariant(!isMainThread && parentPort !== null, 'A2', 'the contract runs off the main thread')
 const port = parentPort
-const counts = { accepted: 0, refused: 0 }
+const decided = { accepted: 0, refused: 0 }
 const opening = open(workerData as EngineStart, (block) => {
-  counts.accepted += block.transactions.length
-  counts.refused += block.refusals.length
+  decided.accepted += block.transactions.length
+  decided.refused += block.refusals.length
   const notice: BlockNotice = { head: block.head, digest: cbor(digestBlock(block)) }
   port.postMessage({ notice })
 })
 opening.catch(() => undefined) // reported by `ready`
-serve<EngineApi>(port, api(opening, counts))
+serve<EngineApi>(port, api(opening, decided))

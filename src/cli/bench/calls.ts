@@ -1,4 +1,4 @@
-/** What the bench asks of a party's process, over the channel that it was forked with. */
+/** What the bench asks of its processes, over the channel that each was forked with. */
 import type { RegistrationRequest } from '../../wallet/registration.js'
 import type { LoadFigures, Shape } from './load.js'
 import type { Usage } from './usage.js'
@@ -6,6 +6,19 @@ import type { Usage } from './usage.js'
 interface Define<Input, Output> {
   readonly input: Input
   readonly output: Output
+}
+
+/** The calls of one kind of process; names with what goes in and what comes out. */
+export type InputOf<Table, Name extends keyof Table> = Table[Name] extends { input: infer Input } ? Input : never
+export type OutputOf<Table, Name extends keyof Table> = Table[Name] extends { output: infer Output } ? Output : never
+export type Handlers<Table> = {
+  readonly [Name in keyof Table]: (input: InputOf<Table, Name>) => Promise<OutputOf<Table, Name>>
+}
+
+/** Every process answers these (child.ts). */
+export interface MeterCalls {
+  readonly resetUsage: Define<null, null>
+  readonly usage: Define<null, Usage>
 }
 
 export interface PartySetup {
@@ -34,7 +47,8 @@ export interface Timed {
 /** Sums of what succeeded: what left the payer, and the fees within. */
 export type Loaded = LoadFigures & { readonly paid: bigint; readonly fees: bigint }
 
-export interface Calls {
+/** A node's process. */
+export interface PartyCalls {
   readonly open: Define<PartySetup, { readonly account: string; readonly url: string }>
   readonly request: Define<null, RegistrationRequest>
   /** Registers with the issuer's admission. */
@@ -53,21 +67,94 @@ export interface Calls {
   /** Hands over more invoices to pay. */
   readonly invoices: Define<readonly string[], null>
   readonly feesEarned: Define<null, bigint>
-  readonly resetUsage: Define<null, null>
-  readonly usage: Define<null, Usage>
-  readonly stop: Define<null, null>
 }
-export type CallName = keyof Calls
 
-export interface Request<Name extends CallName = CallName> {
+export interface LedgerSetup {
+  readonly dir: string
+  /** encodeGenesis. */
+  readonly genesis: Uint8Array
+  readonly headKey: Uint8Array
+  /** Else what an earlier process left is opened. */
+  readonly create: boolean
+}
+
+/** Milliseconds from one block to the next, and what was in them. */
+export interface BlockFigures {
+  readonly blocks: number
+  readonly transactions: number
+  readonly interval_p50_ms: number
+  readonly interval_max_ms: number
+}
+
+/** Latencies from the posting of all exits to each punishment's block, and from each exit's block to its punishment's. */
+export interface Breached {
+  readonly punished: LoadFigures
+  readonly response_p50_ms: number
+  readonly response_p99_ms: number
+  /** Until the last exit stood on the ledger. */
+  readonly exits_ms: number
+}
+
+/** The ledger's process. */
+export interface LedgerCalls {
+  readonly open: Define<LedgerSetup, { readonly url: string; readonly height: number }>
+  /** Resolves when all are final; with the first one's code that was refused. */
+  readonly submit: Define<readonly Uint8Array[], string | null>
+  /** Since it was last asked. */
+  readonly blocks: Define<null, BlockFigures>
+  /** Posts these exits at once and waits until every one is punished. */
+  readonly breach: Define<{ readonly exits: readonly Uint8Array[]; readonly seconds: number }, Breached>
+}
+
+export interface TowerSetup {
+  readonly dir: string
+  readonly ledgerUrl: string
+  readonly genesis: Uint8Array
+  readonly create: boolean
+  /** 0 takes a free one. */
+  readonly port: number
+}
+
+/** A watchtower's process. */
+export interface TowerCalls {
+  readonly open: Define<TowerSetup, { readonly account: Uint8Array; readonly url: string; readonly channels: number }>
+  readonly submitted: Define<null, Readonly<Record<'punish' | 'supersede' | 'reveal', number>>>
+}
+
+/** A channel that a tower is to watch: keys and secrets follow from its id (watched-channel.ts). */
+export interface WatchedChannel {
+  readonly id: Uint8Array
+  /** Index among the clients. */
+  readonly client: number
+  readonly cheater: 0 | 1
+}
+
+export interface ClientsSetup {
+  readonly tower: { readonly account: Uint8Array; readonly url: string }
+  readonly ledger: Uint8Array
+  readonly keyBits: number
+  /** Account keys. */
+  readonly clients: readonly Uint8Array[]
+}
+
+/** The process of a tower's clients. */
+export interface ClientCalls {
+  readonly open: Define<ClientsSetup, null>
+  /** Gives these to the tower, the first state of each: registration, appointment, receipt. */
+  readonly take: Define<{ readonly channels: readonly WatchedChannel[]; readonly window: number }, Loaded>
+  /** Newer states with the secrets of those before, channel after channel. */
+  readonly appoint: Define<Timed, Loaded>
+}
+
+export interface Request {
   readonly id: number
-  readonly name: Name
-  readonly input: Calls[Name]['input']
+  readonly name: string
+  readonly input: unknown
 }
 
 /** An answer, or a word on the way: how many have succeeded, how many invoices are left. */
 export type Reply =
-  | { readonly id: number; readonly value: Calls[CallName]['output'] }
+  | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly failed: string }
   | { readonly done: number }
   | { readonly stock: number }

@@ -1,4 +1,5 @@
 /** Direct pays (C4) over one channel, payer and payee two processes (section 10). */
+import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
 import { settled, type Town } from './town.js'
@@ -21,8 +22,9 @@ export async function* channelSuite(town: Town, plan: Plan): AsyncGenerator<Run>
     const before = await settled([payer, payee], channel)
     const { run, paid } = await measure(plan, shape, {
       parties: [payer.party, payee.party],
-      driver: payer.party,
-      drive: (shape, seconds) => payer.party.call('payDirect', { shape, seconds, channel, max: AMOUNT_MAX }),
+      drive: driven(payer.party, (shape, seconds) =>
+        payer.party.call('payDirect', { shape, seconds, channel, max: AMOUNT_MAX }),
+      ),
     })
     const after = await settled([payer, payee], channel)
     const balance_check = checkBalances([

@@ -1,12 +1,16 @@
-/** The parties of a bench: each a process of its own, started, asked and ended; none outlives it. */
+/** The processes of a bench: started, asked and ended; none outlives it. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { EXIT, VerbExit } from '../exit.js'
-import type { CallName, Calls, Reply, Request } from './calls.js'
+import type { InputOf, Loaded, OutputOf, Reply, Request } from './calls.js'
+import type { Shape } from './load.js'
+import type { Usage } from './usage.js'
 
-/** A party has so long to end by itself. */
+/** A process has so long to end by itself. */
 const STOP_MS = 10_000
-const PARTY = new URL('./party.js', import.meta.url)
+
+/** What runs in a process: the file of its handlers. */
+export type Role = 'party' | 'ledger-party' | 'tower-party' | 'clients-party'
 
 interface Pending {
   resolve(value: unknown): void
@@ -15,9 +19,9 @@ interface Pending {
 
 /**
  * A leader of its own group, so that a Ctrl-C of the terminal reaches the bench alone; where the bench is gone, the broken
- * channel ends it (party.ts).
+ * channel ends it (child.ts).
  */
-export class Party {
+export class Party<Table> {
   readonly #process: ChildProcess
   readonly #pending = new Map<number, Pending>()
   #ids = 0
@@ -29,10 +33,12 @@ export class Party {
 
   constructor(
     readonly name: string,
+    role: Role,
     /** For instance --cpu-prof. */
     execArgv: readonly string[],
   ) {
-    this.#process = fork(PARTY, [name], { serialization: 'advanced', detached: true, execArgv: [...execArgv] })
+    const file = new URL(`./${role}.js`, import.meta.url)
+    this.#process = fork(file, [name], { serialization: 'advanced', detached: true, execArgv: [...execArgv] })
     this.#process.on('message', (reply: Reply) => this.#heard(reply))
     this.#process.once('exit', (code, signal) => {
       const ended = new VerbExit(EXIT.checkFailed, `the process ${name} ended with ${signal ?? `code ${code}`}`)
@@ -45,15 +51,35 @@ export class Party {
     return this.#process.pid
   }
 
-  call<Name extends CallName>(name: Name, input: Calls[Name]['input']): Promise<Calls[Name]['output']> {
+  call<Name extends keyof Table & string>(name: Name, input: InputOf<Table, Name>): Promise<OutputOf<Table, Name>> {
+    return this.#ask(name, input) as Promise<OutputOf<Table, Name>>
+  }
+
+  async resetUsage(): Promise<void> {
+    await this.#ask('resetUsage', null)
+  }
+
+  usage(): Promise<Usage> {
+    return this.#ask('usage', null) as Promise<Usage>
+  }
+
+  /** As a power cut would end it. */
+  async kill(): Promise<void> {
+    const gone = once(this.#process, 'exit')
+    this.#stopping = true
+    this.#process.kill('SIGKILL')
+    await gone
+  }
+
+  #ask(name: string, input: unknown): Promise<unknown> {
     const id = ++this.#ids
     const request: Request = { id, name, input }
-    return new Promise<Calls[Name]['output']>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       if (this.#stopping || !this.#process.connected) {
         reject(new VerbExit(EXIT.checkFailed, `the process ${this.name} is gone`))
         return
       }
-      this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject })
+      this.#pending.set(id, { resolve, reject })
       this.#process.send(request)
     })
   }
@@ -80,3 +106,11 @@ export class Party {
     }
   }
 }
+
+/** A load that a process drives and counts. */
+export const driven =
+  <Table>(party: Party<Table>, ask: (shape: Shape, seconds: number) => Promise<Loaded>) =>
+  (shape: Shape, seconds: number, tell: (done: number) => void): Promise<Loaded> => {
+    party.onDone = tell
+    return ask(shape, seconds)
+  }

@@ -30,6 +30,8 @@ export interface Run extends LoadFigures {
   readonly wire_bytes_per_payment: number
   readonly steal_pct: number | null
   readonly balance_check: 'ok'
+  /** What the suite measured beside it, units in the names. */
+  readonly facts?: Readonly<Record<string, number>>
 }
 
 const MIB = 1_048_576
@@ -78,21 +80,25 @@ export function runText(run: Run): string {
       `p99 ${ms(p99_ms)}  p99.9 ${ms(p999_ms)}  max ${ms(max_ms)} ms   done ${done}  failed ${failed}` +
       `${why.length === 0 ? '' : ` (${why.join(', ')})`}  steal ${steal_pct?.toFixed(1) ?? '?'} %  balances ok`,
     ...run.processes.map(processText),
+    ...Object.entries(run.facts ?? {}).map(([name, value]) => `  ${name.padEnd(40)} ${plain(value)}`),
   ].join('\n')
 }
+
+export const plain = (value: number): string => (Number.isInteger(value) ? String(value) : value.toPrecision(4))
 
 function processText(each: ProcessFigures): string {
   const counts = Object.entries(each.per_payment).filter(([, value]) => value >= 0.0005)
   return (
-    `  ${each.name} (${each.pid}): CPU ${each.cpu_ms_per_payment.toFixed(3)} ms a payment, ${each.fsyncs} fsyncs, ` +
+    `  ${each.name} (${each.pid}): CPU ${each.cpu_ms_per_payment.toFixed(3)} ms each, ${each.fsyncs} fsyncs, ` +
     `RSS ${each.rss_mib.toFixed(0)} MiB, loop late p50 ${each.loop_p50_ms.toFixed(1)} p99 ${each.loop_p99_ms.toFixed(1)} ` +
-    `max ${each.loop_max_ms.toFixed(0)} ms\n    a payment: ` +
+    `max ${each.loop_max_ms.toFixed(0)} ms\n    each: ` +
     counts.map(([count, value]) => `${count} ${value.toPrecision(3)}`).join('  ')
   )
 }
 
-/** The one object of --json: the last run's figures, all runs within. */
+/** The one object of --json: the last run's figures, what was measured beside any of them, all runs within. */
 export function summaryOf(runs: readonly Run[]): Record<string, unknown> {
   const { percentiles: _, per_second: __, ...last } = runs.at(-1)!
-  return { ...last, runs: runs.map(({ percentiles, per_second, ...run }) => run) }
+  const facts = Object.assign({}, ...runs.map((run) => run.facts ?? {}))
+  return { ...last, facts, runs: runs.map(({ percentiles, per_second, ...run }) => run) }
 }

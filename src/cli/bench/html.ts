@@ -1,6 +1,6 @@
 /** One self-contained page: environment, figures, and plots as inline SVG. */
 import type { EChartsOption } from 'echarts'
-import type { Run } from './figures.js'
+import { plain, type Run } from './figures.js'
 
 const SIZE = { width: 860, height: 320 } as const
 
@@ -21,6 +21,7 @@ export async function htmlReport(header: string, runs: readonly Run[]): Promise<
     'td,th{padding:2px 10px;text-align:right}td:first-child,th:first-child{text-align:left}</style>',
     `<h1>meridian bench</h1><pre>${escaped(header)}</pre>`,
     table(runs),
+    facts(runs),
     ...plots,
     '</html>\n',
   ].join('\n')
@@ -45,6 +46,17 @@ function table(runs: readonly Run[]): string {
     `<tr>${cells.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join('')}</tr>`
   return `<table>${row(head, 'th')}${body.map((cells) => row(cells, 'td')).join('')}</table>`
 }
+
+/** What a suite measured beside its rates. */
+const facts = (runs: readonly Run[]): string =>
+  runs
+    .flatMap(({ label, facts = {} }) => {
+      const rows = Object.entries(facts).map(
+        ([name, value]) => `<tr><td>${escaped(name)}</td><td>${plain(value)}</td></tr>`,
+      )
+      return rows.length === 0 ? [] : [`<h2>${escaped(label)}</h2><table>${rows.join('')}</table>`]
+    })
+    .join('\n')
 
 const rates = (runs: readonly Run[]): EChartsOption => ({
   title: { text: 'Rate over time' },

@@ -14,6 +14,8 @@ export type Shape = { readonly window: number } | { readonly rate: number }
 export interface LoadPlan {
   readonly shape: Shape
   readonly seconds: number
+  /** No more are started than these, whatever time is left. */
+  readonly count?: number
   readonly act: Act
   /** Once a second: how many have succeeded. */
   readonly tell?: (done: number) => void
@@ -24,18 +26,22 @@ export interface LoadFigures extends LatencyFigures {
   readonly done: number
   /** Succeeded within the time, per second of it. */
   readonly rate: number
+  /** The time: what was asked for, or until the last of a given number was done. */
+  readonly seconds: number
   readonly failed: number
   readonly failures: Readonly<Record<string, number>>
   /** Succeeded in each second. */
   readonly per_second: readonly number[]
 }
 
-class Tally {
+/** What became of those that were started so far. */
+export class Tally {
   readonly #latency = new Latency()
   readonly #failures = new Map<string, number>()
   readonly #perSecond: number[] = []
   readonly #start = performance.now()
   #done = 0
+  #started = 0
 
   constructor(private readonly plan: LoadPlan) {}
 
@@ -44,7 +50,8 @@ class Tally {
   }
 
   get over(): boolean {
-    return this.elapsed >= this.plan.seconds * 1_000
+    const { seconds, count = Number.POSITIVE_INFINITY } = this.plan
+    return this.#started >= count || this.elapsed >= seconds * 1_000
   }
 
   get done(): number {
@@ -53,12 +60,19 @@ class Tally {
 
   /** @param intended in milliseconds since the start */
   async run(intended: number): Promise<void> {
+    this.#started += 1
     const failure = await this.plan.act()
+    if (failure === null) this.succeeded(intended)
+    else this.failed(failure)
+  }
+
+  failed(why: string): void {
+    this.#failures.set(why, (this.#failures.get(why) ?? 0) + 1)
+  }
+
+  /** Now. @param intended in milliseconds since the start */
+  succeeded(intended: number): void {
     const now = this.elapsed
-    if (failure !== null) {
-      this.#failures.set(failure, (this.#failures.get(failure) ?? 0) + 1)
-      return
-    }
     this.#done += 1
     this.#latency.record(now - intended)
     const second = Math.floor(now / 1_000)
@@ -66,7 +80,8 @@ class Tally {
   }
 
   get figures(): LoadFigures {
-    const { seconds } = this.plan
+    const seconds =
+      this.plan.count === undefined ? this.plan.seconds : Math.min(this.plan.seconds, this.elapsed / 1_000)
     const per_second = Array.from({ length: Math.ceil(seconds) }, (_, second) => this.#perSecond[second] ?? 0)
     const failures = Object.fromEntries(this.#failures)
     return {
@@ -75,6 +90,7 @@ class Tally {
       rate: per_second.reduce((a, b) => a + b, 0) / seconds,
       failed: [...this.#failures.values()].reduce((a, b) => a + b, 0),
       failures,
+      seconds,
       per_second,
     }
   }

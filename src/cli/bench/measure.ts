@@ -1,10 +1,10 @@
 /** One load between two looks at every process and at the machine. */
 import type { Loaded } from './calls.js'
-import type { Party } from './crew.js'
 import { jiffies, stealPercent } from './environment.js'
 import { processFigures, type Run, totalPerPayment } from './figures.js'
 import type { Shape } from './load.js'
 import type { Progress } from './progress.js'
+import type { Usage } from './usage.js'
 
 export interface Plan {
   readonly suite: string
@@ -17,12 +17,17 @@ export interface Plan {
 /** Everything of a run but that its balances are right. */
 export type Unchecked = Omit<Run, 'balance_check'>
 
+/** Whose usage is told. */
+export interface Metered {
+  readonly name: string
+  resetUsage(): Promise<void>
+  usage(): Promise<Usage>
+}
+
 export interface Loading {
-  /** Whose usage is told. */
-  readonly parties: readonly Party[]
-  /** Who drives, and tells how many have succeeded. */
-  readonly driver: Party
-  readonly drive: (shape: Shape, seconds: number) => Promise<Loaded>
+  readonly parties: readonly Metered[]
+  /** Drives; `tell` hears how many have succeeded. */
+  readonly drive: (shape: Shape, seconds: number, tell: (done: number) => void) => Promise<Loaded>
 }
 
 export const labelOf = (suite: string, shape: Shape): string =>
@@ -32,21 +37,20 @@ export const labelOf = (suite: string, shape: Shape): string =>
 export async function measure(
   { suite, seconds, warmUp, progress }: Plan,
   shape: Shape,
-  { parties, driver, drive }: Loading,
+  { parties, drive }: Loading,
 ): Promise<{ readonly run: Unchecked; readonly paid: bigint; readonly fees: bigint }> {
   const label = labelOf(suite, shape)
   const timed = async (what: string, time: number): Promise<Loaded> => {
     const start = performance.now()
-    driver.onDone = (done) => progress.bar(what, (performance.now() - start) / (1_000 * time), done)
-    return drive(shape, time)
+    return drive(shape, time, (done) => progress.bar(what, (performance.now() - start) / (1_000 * time), done))
   }
   const warm = warmUp > 0 ? await timed(`${label}, warm-up`, warmUp) : undefined
-  await Promise.all(parties.map((party) => party.call('resetUsage', null)))
+  await Promise.all(parties.map((party) => party.resetUsage()))
   const before = jiffies()
   const { paid, fees, ...figures } = await timed(label, seconds)
   const steal_pct = stealPercent(before, jiffies())
   const processes = await Promise.all(
-    parties.map(async (party) => processFigures(party.name, await party.call('usage', null), figures.done)),
+    parties.map(async (party) => processFigures(party.name, await party.usage(), figures.done)),
   )
   const run: Unchecked = {
     ...figures,
@@ -54,7 +58,6 @@ export async function measure(
     label,
     window: 'window' in shape ? shape.window : null,
     target_rate: 'rate' in shape ? shape.rate : null,
-    seconds,
     processes,
     disk_bytes_per_payment: totalPerPayment(processes, 'diskBytes'),
     wire_bytes_per_payment: totalPerPayment(processes, 'wireBytes'),

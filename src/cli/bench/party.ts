@@ -1,4 +1,4 @@
-/** A party's process: one node, driven in this process by its own API, never over HTTP. Ends with its channel to the bench. */
+/** A party's process: one node, driven in this process by its own API, never over HTTP. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,22 +13,16 @@ import { createPool, type ProofPool } from '../../privacy/pool.js'
 import { createDirectory } from '../../store/directory.js'
 import { register, registrationRequest } from '../../wallet/registration.js'
 import { silent } from '../../wire/environment.js'
-import type { CallName, Calls, Loaded, PartySetup, Reply, Request, Timed } from './calls.js'
+import type { Handlers, InputOf, Loaded, OutputOf, PartyCalls, PartySetup, Timed } from './calls.js'
+import { attend, say } from './child.js'
 import { load } from './load.js'
-import { UsageMeter } from './usage.js'
 
 /** Threads of a party's pool: what is computed ahead of a round, and the proofs of openings. */
 const THREADS = 1
-/** A node that is being opened cannot be closed: nothing of it is wanted any more. */
-const CLOSE_MS = 8_000
 const INVOICE_S = 86_400
 const PAYMENT_MS = 120_000
 /** Most that a routed payment may cost. */
 const FEE_MAX = 1_000_000n as Amount
-
-const say = (reply: Reply): void => {
-  process.send?.(reply)
-}
 
 interface Paid {
   readonly amount: Amount
@@ -36,49 +30,41 @@ interface Paid {
 }
 
 class Host {
-  readonly #meter = new UsageMeter()
   readonly #closers: (() => Promise<unknown>)[] = []
   #node: Node | undefined
   readonly #invoices: string[] = []
   #wake: () => void = () => undefined
   #issued = 0
 
-  readonly handlers: { readonly [Name in CallName]: (input: Calls[Name]['input']) => Promise<Calls[Name]['output']> } =
-    {
-      open: (setup) => this.#open(setup),
-      request: () => registrationRequest(this.node.wallet),
-      register: async (admission) => {
-        need(await register(this.node.wallet, admission))
-        return null
-      },
-      balance: () => this.#balance(),
-      openChannel: async ({ peer, url, deposit, share }) => {
-        const account = need(parseAccountId(peer))
-        need(await this.node.connect({ account, url }))
-        const wish = { peer: account, deposit: deposit as Amount, share: share as Amount }
-        return idText(need(await this.node.openChannel(`open ${peer}`, wish)))
-      },
-      channel: async (text) => {
-        const found = this.node.channel(channelOf(text))
-        const { ready = false, balance = ZERO, locks = 0, version = 0 } = found ?? {}
-        return { channel: text, ready, balance, locks, version }
-      },
-      payDirect: (input) => this.#payDirect(input),
-      issue: ({ count, max }) => this.#issue(count, max),
-      payInvoices: (input) => this.#payInvoices(input),
-      invoices: async (texts) => {
-        this.#invoices.push(...texts)
-        this.#wake()
-        return null
-      },
-      feesEarned: async () => this.node.status().feesEarned,
-      resetUsage: async () => {
-        this.#meter.reset()
-        return null
-      },
-      usage: async () => this.#meter.read(),
-      stop: async () => null,
-    }
+  readonly handlers: Handlers<PartyCalls> = {
+    open: (setup) => this.#open(setup),
+    request: () => registrationRequest(this.node.wallet),
+    register: async (admission) => {
+      need(await register(this.node.wallet, admission))
+      return null
+    },
+    balance: () => this.#balance(),
+    openChannel: async ({ peer, url, deposit, share }) => {
+      const account = need(parseAccountId(peer))
+      need(await this.node.connect({ account, url }))
+      const wish = { peer: account, deposit: deposit as Amount, share: share as Amount }
+      return idText(need(await this.node.openChannel(`open ${peer}`, wish)))
+    },
+    channel: async (text) => {
+      const found = this.node.channel(channelOf(text))
+      const { ready = false, balance = ZERO, locks = 0, version = 0 } = found ?? {}
+      return { channel: text, ready, balance, locks, version }
+    },
+    payDirect: (input) => this.#payDirect(input),
+    issue: ({ count, max }) => this.#issue(count, max),
+    payInvoices: (input) => this.#payInvoices(input),
+    invoices: async (texts) => {
+      this.#invoices.push(...texts)
+      this.#wake()
+      return null
+    },
+    feesEarned: async () => this.node.status().feesEarned,
+  }
 
   get node(): Node {
     if (this.#node === undefined) throw new Error('the party is not open')
@@ -89,7 +75,7 @@ class Host {
     for (const closer of this.#closers.splice(0).reverse()) await closer()
   }
 
-  async #open({ dir, ledgerUrl, genesis, forwarding }: PartySetup): Promise<Calls['open']['output']> {
+  async #open({ dir, ledgerUrl, genesis, forwarding }: PartySetup): Promise<OutputOf<PartyCalls, 'open'>> {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     const passphrase = join(dir, 'passphrase')
     await writeFile(passphrase, 'a bench keeps nothing', { mode: 0o600 })
@@ -136,7 +122,7 @@ class Host {
     return { ...figures, paid, fees }
   }
 
-  #payDirect({ channel, max, ...timed }: Calls['payDirect']['input']): Promise<Loaded> {
+  #payDirect({ channel, max, ...timed }: InputOf<PartyCalls, 'payDirect'>): Promise<Loaded> {
     const { node } = this
     const id = channelOf(channel)
     const reference = new Uint8Array(8)
@@ -190,22 +176,4 @@ class Host {
 const channelOf = (text: string): ChannelId => need(parseChannelId(text))
 
 const host = new Host()
-
-async function answer<Name extends CallName>({ id, name, input }: Request<Name>): Promise<void> {
-  try {
-    say({ id, value: await host.handlers[name](input) })
-  } catch (error) {
-    say({ id, failed: error instanceof Error ? `${name}: ${error.message}` : name })
-  }
-}
-
-// The bench ends its parties by closing their channel; it also breaks where the bench was killed.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)
-process.on('disconnect', () => {
-  setTimeout(() => process.exit(1), CLOSE_MS).unref() // the bench ends what does not end
-  host.close().then(
-    () => process.exit(0),
-    () => process.exit(1),
-  )
-})
-process.on('message', (request: Request) => void answer(request))
+attend<PartyCalls>(host.handlers, () => host.close())

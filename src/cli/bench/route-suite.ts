@@ -1,4 +1,5 @@
 /** Payments of invoices through one hub: point locks, onions; payer, hub and payee three processes (section 10). */
+import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
 import { type Member, settled, type Town, until } from './town.js'
@@ -33,8 +34,7 @@ export async function* routeSuite(town: Town, plan: Plan): AsyncGenerator<Run> {
     const before = await facts()
     const { run, paid, fees } = await measure(plan, shape, {
       parties: [payer.party, hub.party, payee.party],
-      driver: payer.party,
-      drive: (shape, seconds) => payer.party.call('payInvoices', { shape, seconds }),
+      drive: driven(payer.party, (shape, seconds) => payer.party.call('payInvoices', { shape, seconds })),
     })
     await until(async () => (await hub.party.call('feesEarned', null)) - before[4]!.balance === fees, "the hub's fees")
     const after = await facts()

@@ -1,4 +1,4 @@
-/** What a bench runs in: a directory, a test ledger with its issuer in this process, and parties in theirs. Leaves nothing. */
+/** What a bench runs in: a directory, a test ledger with its issuer, and parties, each in a process of its own. Leaves nothing. */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,51 +6,64 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Amount } from '../../base/amount.js'
 import { curve } from '../../base/curve/index.js'
-import { encodeGenesis, type Genesis } from '../../base/genesis.js'
-import { parseAccountId } from '../../base/ids.js'
-import { inProcessAdapter } from '../../chain-adapter/embedded/in-process.js'
-import { Ledger } from '../../chain-adapter/embedded/ledger.js'
-import { type LedgerServer, serveLedger } from '../../chain-adapter/embedded/server.js'
+import { encodeGenesis, type Genesis, ledgerIdOf } from '../../base/genesis.js'
+import { type AccountId, parseAccountId } from '../../base/ids.js'
+import type { ChainAdapter } from '../../base/ports/chain.js'
 import { need } from '../../chain-adapter/need.js'
+import { connectLedger } from '../../chain-adapter/remote/client.js'
 import { createPool, type ProofPool } from '../../privacy/pool.js'
 import { Secrets } from '../../store/keystore.js'
 import { memoryStore } from '../../store/memory.js'
 import { openAccountKeys } from '../../wallet/keys.js'
-import { admit } from '../../wallet/registration.js'
+import { admit, register, registrationRequest } from '../../wallet/registration.js'
 import { Wallet } from '../../wallet/wallet.js'
 import { EXIT, VerbExit } from '../exit.js'
-import type { ChannelFacts } from './calls.js'
-import { Party } from './crew.js'
+import type { ChannelFacts, LedgerCalls, LedgerSetup, PartyCalls } from './calls.js'
+import { Party, type Role } from './crew.js'
 
 export interface TownOptions {
   /** The run's directory is made within it. Default: the machine's for temporary files. */
   readonly dir: string | undefined
   readonly keyBits: Genesis['keyBits']
+  /** L (section 2). Default: 48. */
+  readonly amountBits?: number
   /** Flags of node for every party, such as --cpu-prof. */
   readonly execArgv: readonly string[]
 }
 
 const AMOUNT_BITS = 48
-const BLOCK_MS = 100
 const READY_POLL_MS = 20
 const READY_MS = 60_000
 
 export interface Member {
-  readonly party: Party
+  readonly party: Party<PartyCalls>
   readonly account: string
   readonly url: string
 }
 
 const secretsOf = (): Secrets => new Secrets(new Uint8Array(randomBytes(32)))
 
+/** An account of this process: no node, only what it does on the ledger. */
+export interface Resident {
+  readonly wallet: Wallet
+  readonly secrets: Secrets
+}
+
 export class Town {
-  readonly #parties: Party[] = []
+  readonly #parties: { stop(): Promise<void> }[] = []
   readonly #closers: (() => Promise<unknown>)[] = []
   #minted = 0
   #razed = false
-  #genesis: Genesis | undefined
-  #issuer: Wallet | undefined
-  #server: LedgerServer | undefined
+  #founded:
+    | {
+        readonly genesis: Genesis
+        readonly chain: ChainAdapter
+        readonly pool: ProofPool
+        readonly issuer: Wallet
+        readonly setup: LedgerSetup
+      }
+    | undefined
+  #ledger: { readonly party: Party<LedgerCalls>; readonly url: string } | undefined
 
   private constructor(
     readonly dir: string,
@@ -66,10 +79,10 @@ export class Town {
     const pool = createPool({ threads: 2 })
     this.#opened(() => pool.close())
     const [issuer, regulator, head] = [secretsOf(), secretsOf(), secretsOf()]
-    const keyBits = this.options.keyBits
+    const { keyBits, amountBits = AMOUNT_BITS } = this.options
     const genesis: Genesis = {
       version: 1,
-      amountBits: AMOUNT_BITS,
+      amountBits,
       keyBits,
       issuer: await publicOf(issuer, keyBits, pool),
       regulator: await publicOf(regulator, keyBits, pool),
@@ -81,46 +94,95 @@ export class Town {
       salt: new Uint8Array(randomBytes(32)),
       test: true,
     }
-    const dir = join(this.dir, 'ledger')
-    const clock = { kind: 'system', interval_ms: BLOCK_MS, idle_ms: 1_000 } as const
-    const ledger = need(await Ledger.create({ dir, genesis, headKey: head.signingKey, clock, verifiers: 2 }))
-    this.#opened(() => ledger.close())
-    const server = await serveLedger(ledger)
-    this.#opened(() => server.close())
-    this.#server = server
+    const setup = {
+      dir: join(this.dir, 'ledger'),
+      genesis: encodeGenesis(genesis),
+      headKey: head.signingKey,
+      create: true,
+    }
+    const { url } = await this.#startLedger(setup)
+    const chain = await connectLedger(url, ledgerIdOf(genesis))
+    this.#opened(() => chain.close())
     const keys = await openAccountKeys(issuer, keyBits, pool)
-    const chain = inProcessAdapter(ledger)
-    this.#genesis = genesis
-    this.#issuer = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: issuer.walletSeed })
+    const wallet = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: issuer.walletSeed })
+    this.#founded = { genesis, chain, pool, issuer: wallet, setup }
+  }
+
+  async #startLedger(setup: LedgerSetup): Promise<{ readonly party: Party<LedgerCalls>; readonly url: string }> {
+    const party = this.hire<LedgerCalls>('ledger', 'ledger-party')
+    const { url } = await party.call('open', setup)
+    this.#ledger = { party, url }
+    return this.#ledger
+  }
+
+  get #now() {
+    if (this.#founded === undefined) throw new Error('the town has no ledger')
+    return this.#founded
   }
 
   get genesis(): Genesis {
-    if (this.#genesis === undefined) throw new Error('the town has no ledger')
-    return this.#genesis
+    return this.#now.genesis
+  }
+
+  get chain(): ChainAdapter {
+    return this.#now.chain
+  }
+
+  get pool(): ProofPool {
+    return this.#now.pool
+  }
+
+  get ledger(): Party<LedgerCalls> {
+    return this.#ledger!.party
   }
 
   get ledgerUrl(): string {
-    return this.#server?.url ?? ''
+    return this.#ledger?.url ?? ''
+  }
+
+  /** The ledger's process is killed and another one opens what it left; from the start of the new one until it answers, ms. */
+  async restartLedger(): Promise<number> {
+    await this.ledger.kill()
+    const start = performance.now()
+    await this.#startLedger({ ...this.#now.setup, create: false })
+    return performance.now() - start
+  }
+
+  /** An account of this process, with this much available. */
+  async resident(amount: bigint): Promise<Resident> {
+    const { pool, chain, genesis, issuer } = this.#now
+    const secrets = secretsOf()
+    const keys = await openAccountKeys(secrets, genesis.keyBits, pool)
+    const wallet = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: secrets.walletSeed })
+    need(await register(wallet, need(await admit(issuer, await registrationRequest(wallet)))))
+    if (amount > 0n) {
+      await this.#mint(wallet.account, amount)
+      for (const stage of [1, 2]) need(await wallet.rollover(`bench ${stage}`))
+    }
+    return { wallet, secrets }
+  }
+
+  async #mint(account: AccountId, amount: bigint): Promise<void> {
+    need(await this.#now.issuer.mint(`bench ${this.#minted++}`, account, amount as Amount))
   }
 
   /** A process of its own with a node, registered, and with this much to spend. */
   async settle(name: string, amount: bigint, how: { readonly forwarding?: boolean } = {}): Promise<Member> {
-    const party = this.hire(name)
+    const party = this.hire<PartyCalls>(name, 'party')
     const { forwarding = false } = how
     const genesis = encodeGenesis(this.genesis)
     const common = { name, dir: join(this.dir, name), ledgerUrl: this.ledgerUrl, genesis }
     const { account, url } = await party.call('open', { ...common, forwarding })
-    const issuer = this.#issuer!
-    await party.call('register', need(await admit(issuer, await party.call('request', null))))
-    need(await issuer.mint(`bench ${this.#minted++}`, need(parseAccountId(account)), amount as Amount))
+    await party.call('register', need(await admit(this.#now.issuer, await party.call('request', null))))
+    await this.#mint(need(parseAccountId(account)), amount)
     await party.call('balance', null)
     return { party, account, url }
   }
 
   /** A process of its own that is nothing yet. */
-  hire(name: string): Party {
+  hire<Table>(name: string, role: Role): Party<Table> {
     if (this.#razed) throw new VerbExit(EXIT.checkFailed, 'interrupted')
-    const party = new Party(name, this.options.execArgv)
+    const party = new Party<Table>(name, role, this.options.execArgv)
     this.#parties.push(party)
     return party
   }
@@ -141,15 +203,13 @@ export class Town {
     return id
   }
 
-  get parties(): readonly Party[] {
-    return this.#parties
-  }
-
   /** Everything is ended and removed. */
   async raze(): Promise<void> {
     this.#razed = true
-    await Promise.all(this.#parties.map((party) => party.stop()))
+    const ledger = this.#ledger?.party
+    await Promise.all(this.#parties.map((party) => (party === ledger ? undefined : party.stop())))
     for (const closer of this.#closers.splice(0).reverse()) await closer()
+    await ledger?.stop()
     await rm(this.dir, { recursive: true, force: true })
   }
 }

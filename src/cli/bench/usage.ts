@@ -1,6 +1,6 @@
 /** What one process has used: CPU, memory, operations, syncs, how late its event loop was. */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
-import { type Counts, counts, countsBetween } from '../../base/counters.js'
+import { type Count, type Counts, counts, countsBetween } from '../../base/counters.js'
 
 export interface Usage {
   readonly pid: number
@@ -26,15 +26,15 @@ export class UsageMeter {
     this.#loop.enable()
   }
 
-  /** From now on. */
-  reset(): void {
+  /** From now on. @param beside counts of threads that this one knows nothing of */
+  reset(beside?: Counts): void {
     this.#cpu = process.cpuUsage()
-    this.#counts = counts()
+    this.#counts = sum(counts(), beside)
     this.#loop.reset()
   }
 
   /** Since the last reset. */
-  read(): Usage {
+  read(beside?: Counts): Usage {
     const { user, system } = process.cpuUsage(this.#cpu)
     const { rss, heapUsed } = process.memoryUsage()
     const late = (ns: number): number => (Number.isFinite(ns) ? Math.max(0, ns / 1e6 - RESOLUTION_MS) : 0)
@@ -47,7 +47,12 @@ export class UsageMeter {
       loop_p50_ms: quiet ? 0 : late(this.#loop.percentile(50)),
       loop_p99_ms: quiet ? 0 : late(this.#loop.percentile(99)),
       loop_max_ms: quiet ? 0 : late(this.#loop.max),
-      counts: countsBetween(this.#counts, counts()),
+      counts: countsBetween(this.#counts, sum(counts(), beside)),
     }
   }
 }
+
+const sum = (own: Counts, beside: Counts | undefined): Counts =>
+  beside === undefined
+    ? own
+    : (Object.fromEntries(Object.entries(own).map(([name, value]) => [name, value + beside[name as Count]])) as Counts)

@@ -13,6 +13,8 @@ import type { Shape } from '../bench/load.js'
 import type { Plan } from '../bench/measure.js'
 import { Progress } from '../bench/progress.js'
 import { ROUTE_DRIVEN, routeSuite } from '../bench/route-suite.js'
+import { TOWER_DRIVEN, type TowerOptions, towerSuite } from '../bench/tower-suite.js'
+import { TOWER_AMOUNT_BITS } from '../bench/tower-yard.js'
 import { Town } from '../bench/town.js'
 import { EXIT, UsageError, VerbExit } from '../exit.js'
 import { untilStopped } from '../signals.js'
@@ -30,28 +32,49 @@ interface LoadOptions extends CommonOptions {
   readonly profile?: string
 }
 
-interface Suite {
+/** A suite of loads; `More` are the options that it alone has. */
+interface Suite<More> {
   readonly name: string
   readonly about: string
   readonly driven: string
   readonly windows: readonly number[]
-  readonly run: (town: Town, plan: Plan) => AsyncGenerator<Run>
+  readonly amountBits?: number
+  readonly more: (command: Command) => Command
+  readonly run: (town: Town, plan: Plan, options: More) => AsyncGenerator<Run>
 }
 
-const CHANNEL: Suite = {
+const same = (command: Command): Command => command
+
+const CHANNEL: Suite<object> = {
   name: 'channel',
   about: 'direct pays over one channel between two processes',
   driven: CHANNEL_DRIVEN,
   windows: [1, 100, 1_000],
+  more: same,
   run: channelSuite,
 }
 
-const ROUTE: Suite = {
+const ROUTE: Suite<object> = {
   name: 'route',
   about: 'payments of invoices through one hub, three processes',
   driven: ROUTE_DRIVEN,
   windows: [200],
+  more: same,
   run: routeSuite,
+}
+
+const TOWER: Suite<TowerOptions> = {
+  name: 'tower',
+  about: 'a watchtower: appointments, restart, memory and disk per channel, revoked exits answered',
+  driven: TOWER_DRIVEN,
+  windows: [64],
+  amountBits: TOWER_AMOUNT_BITS,
+  more: (command) =>
+    command
+      .option('--channels <counts>', 'watched; several, rising: 1000,10000', rising, [10_000])
+      .option('--breaches <count>', 'exits with revoked states, posted at once', integer(1, 4_000), 1_000)
+      .option('--clients <count>', 'accounts whose channels they are', integer(1, 64), 8),
+  run: towerSuite,
 }
 
 export const benchVerb = (): Command =>
@@ -59,6 +82,7 @@ export const benchVerb = (): Command =>
     cryptoVerb,
     loadVerb(CHANNEL),
     loadVerb(ROUTE),
+    loadVerb(TOWER),
     peersVerb,
   ])
     .option('--peers', 'the same as `bench peers`')
@@ -67,25 +91,28 @@ export const benchVerb = (): Command =>
       else command.help({ error: true })
     })
 
-const loadVerb = (suite: Suite) => (): Command =>
-  verb(suite.name, suite.about)
-    .option(
-      '--window <counts>',
-      `closed loop: so many outstanding; several: 1,100,1000 (default: ${suite.windows})`,
-      counts,
-    )
-    .option(
-      '--rate <per-second>',
-      'open loop: so many started a second, latency from the intended start',
-      integer(1, 1_000_000),
-    )
-    .option('--seconds <seconds>', 'of each load', integer(1, 86_400), 10)
-    .option('--warm-up <seconds>', 'before each load, not measured', integer(0, 3_600), 3)
-    .option('--key-bits <bits>', 'Paillier keys: 2048, 3072, or 1024 for a quick look', keyBits, 2048)
-    .option('--dir <directory>', 'where the run keeps its data, removed at the end (default: for temporary files)')
-    .option('--html <file>', 'write a report with plots')
-    .option('--profile <directory>', "write every process's CPU profile there")
-    .action((options: LoadOptions) => bench(suite, options))
+const loadVerb =
+  <More>(suite: Suite<More>) =>
+  (): Command =>
+    suite
+      .more(verb(suite.name, suite.about))
+      .option(
+        '--window <counts>',
+        `closed loop: so many outstanding; several: 1,100,1000 (default: ${suite.windows})`,
+        counts,
+      )
+      .option(
+        '--rate <per-second>',
+        'open loop: so many started a second, latency from the intended start',
+        integer(1, 1_000_000),
+      )
+      .option('--seconds <seconds>', 'of each load', integer(1, 86_400), 10)
+      .option('--warm-up <seconds>', 'before each load, not measured', integer(0, 3_600), 3)
+      .option('--key-bits <bits>', 'Paillier keys: 2048, 3072, or 1024 for a quick look', keyBits, 2048)
+      .option('--dir <directory>', 'where the run keeps its data, removed at the end (default: for temporary files)')
+      .option('--html <file>', 'write a report with plots')
+      .option('--profile <directory>', "write every process's CPU profile there")
+      .action((options: LoadOptions & More) => bench(suite, options))
 
 interface CryptoVerbOptions extends CommonOptions {
   readonly keyBits: readonly Bits[]
@@ -119,14 +146,20 @@ async function benchCrypto(options: CryptoVerbOptions): Promise<void> {
   if (out.json) out.print('', { ...figures, environment })
 }
 
-async function bench(suite: Suite, options: LoadOptions): Promise<void> {
+async function bench<More>(suite: Suite<More>, options: LoadOptions & More): Promise<void> {
   if (options.window !== undefined && options.rate !== undefined)
     throw new UsageError('--window is a closed loop, --rate an open one: one of them')
   const out = outputOf(options)
   const progress = new Progress(out.json ? process.stderr : process.stdout)
   const interrupted = untilStopped().then(() => 'interrupted' as const)
   const execArgv = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
-  const town = await Town.create({ dir: options.dir, keyBits: options.keyBits, execArgv })
+  const { amountBits } = suite
+  const town = await Town.create({
+    dir: options.dir,
+    keyBits: options.keyBits,
+    execArgv,
+    ...(amountBits === undefined ? {} : { amountBits }),
+  })
   try {
     const environment = environmentOf(town.dir)
     const header = `bench ${suite.name}: ${suite.driven}\n${environmentText(environment, options.keyBits)}`
@@ -142,14 +175,19 @@ async function bench(suite: Suite, options: LoadOptions): Promise<void> {
   }
 }
 
-async function measureAll(suite: Suite, town: Town, options: LoadOptions, progress: Progress): Promise<Run[]> {
+async function measureAll<More>(
+  suite: Suite<More>,
+  town: Town,
+  options: LoadOptions & More,
+  progress: Progress,
+): Promise<Run[]> {
   const shapes: readonly Shape[] =
     options.rate === undefined
       ? (options.window ?? suite.windows).map((window) => ({ window }))
       : [{ rate: options.rate }]
   const { seconds, warmUp } = options
   const runs: Run[] = []
-  for await (const run of suite.run(town, { suite: suite.name, shapes, seconds, warmUp, progress })) {
+  for await (const run of suite.run(town, { suite: suite.name, shapes, seconds, warmUp, progress }, options)) {
     progress.say(runText(run))
     runs.push(run)
   }
@@ -160,6 +198,12 @@ function counts(text: string): readonly number[] {
   const parsed = text.split(',').map((part) => integer(1, 100_000)(part))
   if (parsed.length <= 32) return parsed
   throw new InvalidArgumentError('at most 32 windows')
+}
+
+function rising(text: string): readonly number[] {
+  const parsed = counts(text)
+  if (parsed.every((count, at) => at === 0 || count > parsed[at - 1]!)) return parsed
+  throw new InvalidArgumentError('rising, such as 1000,10000')
 }
 
 function keyBits(text: string): number {
