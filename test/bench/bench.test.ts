@@ -2,18 +2,26 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
 import t from 'tap'
-import { checkBalances } from '../../src/cli/bench/figures.js'
+import { checkBalances, type Run } from '../../src/cli/bench/figures.js'
+import { growthSuite } from '../../src/cli/bench/growth-suite.js'
+import { idleSuite } from '../../src/cli/bench/idle-suite.js'
 import { Latency } from '../../src/cli/bench/latency.js'
+import { ledgerSuite } from '../../src/cli/bench/ledger-suite.js'
 import { load } from '../../src/cli/bench/load.js'
+import type { Plan } from '../../src/cli/bench/measure.js'
 import { PEERS, runPeer } from '../../src/cli/bench/peers.js'
 import { Progress } from '../../src/cli/bench/progress.js'
+import { towerSuite } from '../../src/cli/bench/tower-suite.js'
+import { Town } from '../../src/cli/bench/town.js'
 import { run, serve } from '../cli/cli.js'
 
 const root = mkdtempSync(join(tmpdir(), 'meridian-bench-test-'))
 t.teardown(() => rmSync(root, { recursive: true, force: true }))
 const QUICK = ['--key-bits', '1024', '--seconds', '1', '--warm-up', '0', '--dir', root]
+
+const SPREAD = ['--channels', '1,2', '--parties', '2']
 
 const alive = (pid: number): boolean => {
   try {
@@ -26,7 +34,17 @@ const alive = (pid: number): boolean => {
 
 t.test('direct pays: figures of every process, checked balances, a report with plots', async (t) => {
   const html = join(root, 'report.html')
-  const { code, out, err } = await run(['bench', 'channel', ...QUICK, '--window', '1,20', '--json', '--html', html])
+  const { code, out, err } = await run([
+    'bench',
+    'channel',
+    ...QUICK,
+    '--window',
+    '1,20',
+    ...SPREAD,
+    '--json',
+    '--html',
+    html,
+  ])
   t.equal(code, 0, err)
   const figures = JSON.parse(out.trim().split('\n').at(-1) ?? '')
   t.match(figures, { balance_check: 'ok', failed: 0, window: 20, key_bits: 1024 })
@@ -43,7 +61,8 @@ t.test('direct pays: figures of every process, checked balances, a report with p
     t.type(figures[name], 'number', name)
   }
   t.ok(figures.done > 0)
-  t.equal(figures.runs.length, 2)
+  t.equal(figures.runs.length, 4)
+  t.match(figures.facts, { channels: 2, parties: 2 })
   t.strictSame(
     figures.processes.map(({ name }: { name: string }) => name),
     ['payer', 'payee'],
@@ -70,28 +89,64 @@ t.test('routed payments at a rate; a Ctrl-C leaves nothing', async (t) => {
   t.strictSame(readdirSync(root), ['report.html'], 'no directory is left')
 })
 
-t.test('a tower: its clients get receipts, it watches again after a kill, every breach is punished', async (t) => {
-  const sizes = ['--channels', '6,12', '--breaches', '5', '--clients', '2', '--window', '4']
-  const { code, out, err } = await run(['bench', 'tower', ...QUICK, ...sizes, '--json'])
-  t.equal(code, 0, err)
-  const figures = JSON.parse(out.trim().split('\n').at(-1) ?? '')
-  t.match(figures, { balance_check: 'ok', failed: 0, done: 5, facts: { channels: 12 } })
-  t.ok(figures.facts.disk_bytes_per_channel > 0 && figures.facts.restart_to_watching_ms > 0)
-  t.match(figures.processes, [{ name: 'tower' }, { name: 'ledger' }])
-  for (const { cpu_ms, fsyncs } of figures.processes) t.ok(cpu_ms > 0 && fsyncs > 0)
-  t.strictSame(
-    figures.runs.map(
-      ({ label, done }: { label: string; done: number }) => `${label}: ${label.includes('taking') ? done : done > 0}`,
-    ),
-    [
-      'tower, taking 6: 6',
-      'tower of 6, 4 outstanding: true',
-      'tower, taking 6: 6',
-      'tower of 12, 4 outstanding: true',
-      'tower, 5 breaches at once: true',
-    ],
-  )
-  t.strictSame(readdirSync(root), ['report.html'], 'no directory is left')
+t.test('one town, every other suite', async (t) => {
+  const town = await Town.create({ dir: root, keyBits: 1024, execArgv: [] })
+  t.teardown(() => town.raze())
+  const progress = new Progress(new PassThrough().resume())
+  const collect = async (suite: (plan: Plan) => AsyncGenerator<Run>, window: number): Promise<Run[]> => {
+    const plan = { suite: 'test', shapes: [{ window }], seconds: 1, warmUp: 0, progress }
+    const runs: Run[] = []
+    for await (const run of suite(plan)) runs.push(run)
+    for (const { label, failed, processes } of runs) {
+      t.equal(failed, 0, label)
+      for (const { name, cpu_ms } of processes) t.ok(cpu_ms > 0, `${label}: ${name}`)
+    }
+    return runs
+  }
+  const told = (runs: readonly Run[]): string[] => runs.map(({ label, done }) => `${label}: ${done}`)
+
+  await t.test('a tower: receipts, a kill, and every breach punished', async (t) => {
+    const options = { channels: [6], breaches: 5, clients: 2 }
+    const runs = await collect((plan) => towerSuite(town, plan, options), 3)
+    const [taken, given, breaches] = runs as [Run, Run, Run]
+    t.strictSame(told([taken, breaches]), ['tower, taking 6: 6', 'tower, 5 breaches at once: 5'])
+    t.ok(given.done > 0)
+    t.match(given.facts, { channels: 6 })
+    t.ok(given.facts?.['disk_bytes_per_channel'])
+    t.ok(
+      breaches.processes.every(({ fsyncs }) => fsyncs > 0),
+      'the counts of the ledger’s own thread too',
+    )
+    t.equal(breaches.balance_check, 'ok')
+  })
+
+  await t.test('a ledger: each kind of transaction, and what it keeps', async (t) => {
+    const runs = await collect((plan) => ledgerSuite(town, plan, { transactions: 4, reveals: 6, accounts: 2 }), 4)
+    t.strictSame(
+      runs.map(({ label, done, balance_check }) => `${label}: ${done} ${balance_check}`),
+      ['transfers: 4', 'openings: 4', 'closes: 4', 'reveals: 6'].map(
+        (row) => `ledger, ${row.replace(':', ', 4 outstanding:')} ok`,
+      ),
+    )
+    const { facts = {}, processes } = runs.at(-1)!
+    t.equal(facts['last_transactions']! - facts['first_transactions']!, 18)
+    t.ok(facts['blocks']! >= 1 && facts['blocks']! <= 6)
+    t.equal(processes[0]?.per_payment['verifications'], 1)
+  })
+
+  await t.test('a channel that is paid over: no row per payment, the same balances after a kill', async (t) => {
+    const runs = await collect((plan) => growthSuite(town, plan, [300]), 50)
+    t.strictSame(told(runs), ['channel, payments up to 300, 50 outstanding: 300'])
+    for (const side of ['payer', 'payee']) {
+      const rows = Object.entries(runs[0]!.facts ?? {}).filter(([name]) => name.startsWith(`${side}_rows_`))
+      t.ok(rows.reduce((sum, [, count]) => sum + count, 0) < 100, `${side}: rows`)
+    }
+  })
+
+  await t.test('idle connections', async (t) => {
+    const [run] = await collect((plan) => idleSuite(town, plan, 30), 8)
+    t.match(run, { done: 30, facts: { connections: 30 }, balance_check: null })
+  })
 })
 
 t.test('what cannot be measured is refused', async (t) => {

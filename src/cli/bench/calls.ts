@@ -22,13 +22,15 @@ export interface MeterCalls {
 }
 
 export interface PartySetup {
-  readonly name: string
-  /** Created by the party. */
   readonly dir: string
   readonly ledgerUrl: string
   /** encodeGenesis. */
   readonly genesis: Uint8Array
   readonly forwarding: boolean
+  /** Else what an earlier process left is opened. */
+  readonly create: boolean
+  /** 0 takes a free one. */
+  readonly port: number
 }
 
 export interface ChannelFacts {
@@ -42,31 +44,56 @@ export interface ChannelFacts {
 export interface Timed {
   readonly shape: Shape
   readonly seconds: number
+  /** No more are started than these. */
+  readonly count?: number
+}
+
+/** What a node keeps. */
+export interface TableRows {
+  /** By table. */
+  readonly rows: Readonly<Record<string, number>>
+  readonly disk_bytes: number
+}
+
+/** A channel of one of the nodes of a process. */
+export interface Lane {
+  readonly member: number
+  readonly channel: string
 }
 
 /** Sums of what succeeded: what left the payer, and the fees within. */
 export type Loaded = LoadFigures & { readonly paid: bigint; readonly fees: bigint }
 
-/** A node's process. */
+/** A process of nodes; `member` says which of them. */
 export interface PartyCalls {
-  readonly open: Define<PartySetup, { readonly account: string; readonly url: string }>
-  readonly request: Define<null, RegistrationRequest>
+  /** One more node. */
+  readonly open: Define<PartySetup, { readonly member: number; readonly account: string; readonly url: string }>
+  readonly request: Define<number, RegistrationRequest>
   /** Registers with the issuer's admission. */
-  readonly register: Define<string, null>
+  readonly register: Define<{ readonly member: number; readonly admission: string }, null>
   /** Rolls over until everything is available; what it then holds. */
-  readonly balance: Define<null, bigint>
+  readonly balance: Define<number, bigint>
   readonly openChannel: Define<
-    { readonly peer: string; readonly url: string; readonly deposit: bigint; readonly share: bigint },
+    {
+      readonly member: number
+      readonly peer: string
+      readonly url: string
+      readonly deposit: bigint
+      readonly share: bigint
+    },
     string
   >
-  readonly channel: Define<string, ChannelFacts>
-  readonly payDirect: Define<Timed & { readonly channel: string; readonly max: number }, Loaded>
+  readonly channel: Define<Lane, ChannelFacts>
+  readonly rows: Define<number, TableRows>
+  /** Over these channels in turn. */
+  readonly payDirect: Define<Timed & { readonly lanes: readonly Lane[]; readonly max: number }, Loaded>
+  /** By its nodes in turn. */
   readonly issue: Define<{ readonly count: number; readonly max: number }, readonly string[]>
-  /** Takes `invoices` calls of the bench meanwhile. */
+  /** By its nodes in turn. Takes `invoices` calls of the bench meanwhile. */
   readonly payInvoices: Define<Timed, Loaded>
   /** Hands over more invoices to pay. */
   readonly invoices: Define<readonly string[], null>
-  readonly feesEarned: Define<null, bigint>
+  readonly feesEarned: Define<number, bigint>
 }
 
 export interface LedgerSetup {
@@ -76,6 +103,8 @@ export interface LedgerSetup {
   readonly headKey: Uint8Array
   /** Else what an earlier process left is opened. */
   readonly create: boolean
+  /** 0 takes a free one. */
+  readonly port: number
 }
 
 /** Milliseconds from one block to the next, and what was in them. */
@@ -97,7 +126,7 @@ export interface Breached {
 
 /** The ledger's process. */
 export interface LedgerCalls {
-  readonly open: Define<LedgerSetup, { readonly url: string; readonly height: number }>
+  readonly open: Define<LedgerSetup, { readonly url: string; readonly transactions: number }>
   /** Resolves when all are final; with the first one's code that was refused. */
   readonly submit: Define<readonly Uint8Array[], string | null>
   /** Since it was last asked. */
@@ -144,6 +173,21 @@ export interface ClientCalls {
   readonly take: Define<{ readonly channels: readonly WatchedChannel[]; readonly window: number }, Loaded>
   /** Newer states with the secrets of those before, channel after channel. */
   readonly appoint: Define<Timed, Loaded>
+}
+
+export interface IdleSetup {
+  readonly account: Uint8Array
+  readonly url: string
+  readonly ledger: Uint8Array
+  readonly count: number
+  readonly shape: Shape
+}
+
+/** A process of peers that only listen. */
+export interface IdleCalls {
+  readonly connect: Define<IdleSetup, Loaded>
+  /** Connections that stand. */
+  readonly alive: Define<null, number>
 }
 
 export interface Request {

@@ -1,36 +1,48 @@
-/** Direct pays (C4) over one channel, payer and payee two processes (section 10). */
+/** Direct pays (C4), payers and payee separate processes (section 10): over one channel, or over many to one payee. */
 import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
-import { settled, type Town } from './town.js'
+import { Spread, type SpreadOptions } from './spread.js'
+import type { Town } from './town.js'
 
 /** Minor units; small, so that a deposit below 2^48 lasts for any run. */
-const AMOUNT_MAX = 1_000
-const DEPOSIT = 1n << 45n
+export const AMOUNT_MAX = 1_000
+/** Of all channels. */
+export const DEPOSITS = 1n << 45n
 
 export const CHANNEL_DRIVEN =
-  'driven: Node.payDirect in the payer’s process; durable on both sides and irrevocable (C12) when counted'
+  'driven: Node.payDirect in the payers’ process; durable on both sides and irrevocable (C12) when counted'
 
-export async function* channelSuite(town: Town, plan: Plan): AsyncGenerator<Run> {
+export async function* channelSuite(town: Town, plan: Plan, { channels, parties }: SpreadOptions): AsyncGenerator<Run> {
   const { progress } = plan
   await town.found()
   progress.say('ledger and issuer are up')
-  const [payer, payee] = await Promise.all([town.settle('payer', 2n * DEPOSIT), town.settle('payee', 2n * DEPOSIT)])
-  const channel = await town.channel(payer, payee, DEPOSIT, 0n)
-  progress.say('payer and payee have a channel')
-  for (const shape of plan.shapes) {
-    const before = await settled([payer, payee], channel)
-    const { run, paid } = await measure(plan, shape, {
-      parties: [payer.party, payee.party],
-      drive: driven(payer.party, (shape, seconds) =>
-        payer.party.call('payDirect', { shape, seconds, channel, max: AMOUNT_MAX }),
-      ),
-    })
-    const after = await settled([payer, payee], channel)
-    const balance_check = checkBalances([
-      { what: "the payer's balance", expected: before[0]!.balance - paid, found: after[0]!.balance },
-      { what: "the payee's balance", expected: before[1]!.balance + paid, found: after[1]!.balance },
-    ])
-    yield { ...run, balance_check }
+  const [payers, payee] = await Promise.all([
+    town.settleMany('payer', (2n * DEPOSITS) / BigInt(parties), parties),
+    town.settle('payee', 1_000n),
+  ])
+  const deposit = DEPOSITS / BigInt(channels.at(-1)!)
+  const spread = new Spread(town, payers, payee, { deposit, share: 0n })
+  const [{ party: payer }] = payers as [(typeof payers)[number]]
+  for (const count of channels) {
+    await spread.openUntil(count)
+    progress.say(`payers and payee have ${count === 1 ? 'a channel' : `${count} channels`}`)
+    for (const shape of plan.shapes) {
+      const before = await spread.balances()
+      const lanes = spread.lanes
+      const { run, paid } = await measure({ ...plan, suite: spreadName(plan.suite, count) }, shape, {
+        parties: [payer, payee.party],
+        drive: driven(payer, (shape, seconds) => payer.call('payDirect', { shape, seconds, lanes, max: AMOUNT_MAX })),
+      })
+      const after = await spread.balances()
+      const balance_check = checkBalances([
+        { what: "the payers' balances", expected: before[0] - paid, found: after[0] },
+        { what: "the payee's balances", expected: before[1] + paid, found: after[1] },
+      ])
+      yield { ...run, facts: { channels: count, parties }, balance_check }
+    }
   }
 }
+
+export const spreadName = (suite: string, channels: number): string =>
+  channels === 1 ? suite : `${suite}, ${channels} channels`

@@ -10,7 +10,7 @@ import type { Usage } from './usage.js'
 const STOP_MS = 10_000
 
 /** What runs in a process: the file of its handlers. */
-export type Role = 'party' | 'ledger-party' | 'tower-party' | 'clients-party'
+export type Role = 'party' | 'ledger-party' | 'tower-party' | 'clients-party' | 'idle-party'
 
 interface Pending {
   resolve(value: unknown): void

@@ -29,7 +29,8 @@ export interface Run extends LoadFigures {
   readonly disk_bytes_per_payment: number
   readonly wire_bytes_per_payment: number
   readonly steal_pct: number | null
-  readonly balance_check: 'ok'
+  /** Null where no money is in it. */
+  readonly balance_check: 'ok' | null
   /** What the suite measured beside it, units in the names. */
   readonly facts?: Readonly<Record<string, number>>
 }
@@ -78,7 +79,8 @@ export function runText(run: Run): string {
   return [
     `${label.padEnd(24)} ${rate.toFixed(rate < 100 ? 1 : 0).padStart(7)}/s   p50 ${ms(p50_ms)}  p90 ${ms(p90_ms)}  ` +
       `p99 ${ms(p99_ms)}  p99.9 ${ms(p999_ms)}  max ${ms(max_ms)} ms   done ${done}  failed ${failed}` +
-      `${why.length === 0 ? '' : ` (${why.join(', ')})`}  steal ${steal_pct?.toFixed(1) ?? '?'} %  balances ok`,
+      `${why.length === 0 ? '' : ` (${why.join(', ')})`}  steal ${steal_pct?.toFixed(1) ?? '?'} %` +
+      `${run.balance_check === null ? '' : '  balances ok'}`,
     ...run.processes.map(processText),
     ...Object.entries(run.facts ?? {}).map(([name, value]) => `  ${name.padEnd(40)} ${plain(value)}`),
   ].join('\n')

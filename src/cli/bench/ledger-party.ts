@@ -6,7 +6,7 @@ import { inProcessAdapter } from '../../chain-adapter/embedded/in-process.js'
 import { Ledger } from '../../chain-adapter/embedded/ledger.js'
 import { serveLedger } from '../../chain-adapter/embedded/server.js'
 import { need } from '../../chain-adapter/need.js'
-import type { BlockFigures, Breached, Handlers, LedgerCalls, LedgerSetup } from './calls.js'
+import type { BlockFigures, Breached, Handlers, LedgerCalls, LedgerSetup, OutputOf } from './calls.js'
 import { attend, say } from './child.js'
 import { Latency } from './latency.js'
 import { Tally } from './load.js'
@@ -69,16 +69,16 @@ class Host {
     for (const closer of this.#closers.splice(0).reverse()) await closer()
   }
 
-  async #open({ dir, create, ...setup }: LedgerSetup): Promise<{ url: string; height: number }> {
+  async #open({ dir, create, port, ...setup }: LedgerSetup): Promise<OutputOf<LedgerCalls, 'open'>> {
     const genesis = need(decodeGenesis(setup.genesis))
     const options = { dir, genesis, headKey: need(parseScalar(setup.headKey)), clock: CLOCK, verifiers: VERIFIERS }
     const ledger = need(await (create ? Ledger.create(options) : Ledger.open(options)))
     this.#ledger = ledger
     this.#closers.push(() => ledger.close())
-    const server = await serveLedger(ledger)
+    const server = await serveLedger(ledger, { port })
     this.#closers.push(() => server.close())
     void this.#watchBlocks(ledger)
-    return { url: server.url, height: ledger.head.height }
+    return { url: server.url, transactions: ledger.head.cursor }
   }
 
   async #watchBlocks(ledger: Ledger): Promise<void> {

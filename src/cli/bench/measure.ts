@@ -26,6 +26,8 @@ export interface Metered {
 
 export interface Loading {
   readonly parties: readonly Metered[]
+  /** Where the load ends with so many and not with its time. */
+  readonly count?: number
   /** Drives; `tell` hears how many have succeeded. */
   readonly drive: (shape: Shape, seconds: number, tell: (done: number) => void) => Promise<Loaded>
 }
@@ -37,12 +39,14 @@ export const labelOf = (suite: string, shape: Shape): string =>
 export async function measure(
   { suite, seconds, warmUp, progress }: Plan,
   shape: Shape,
-  { parties, drive }: Loading,
+  { parties, drive, count }: Loading,
 ): Promise<{ readonly run: Unchecked; readonly paid: bigint; readonly fees: bigint }> {
   const label = labelOf(suite, shape)
   const timed = async (what: string, time: number): Promise<Loaded> => {
     const start = performance.now()
-    return drive(shape, time, (done) => progress.bar(what, (performance.now() - start) / (1_000 * time), done))
+    const part = (done: number): number =>
+      count === undefined ? (performance.now() - start) / (1_000 * time) : done / count
+    return drive(shape, time, (done) => progress.bar(what, part(done), done))
   }
   const warm = warmUp > 0 ? await timed(`${label}, warm-up`, warmUp) : undefined
   await Promise.all(parties.map((party) => party.resetUsage()))

@@ -1,23 +1,16 @@
-/** A party's process: one node, driven in this process by its own API, never over HTTP. */
+/** The process of one party or of several: nodes, driven in this process by their own API, never over HTTP. */
 import { randomBytes, randomInt } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Amount, ZERO } from '../../base/amount.js'
-import { decodeGenesis, ledgerIdOf } from '../../base/genesis.js'
-import { type ChannelId, idText, parseAccountId, parseChannelId } from '../../base/ids.js'
+import { idText } from '../../base/ids.js'
 import { need } from '../../chain-adapter/need.js'
-import { connectLedger } from '../../chain-adapter/remote/client.js'
-import { defaultConfig } from '../../node/config.js'
-import { Node } from '../../node/node.js'
 import { createPool, type ProofPool } from '../../privacy/pool.js'
-import { createDirectory } from '../../store/directory.js'
 import { register, registrationRequest } from '../../wallet/registration.js'
-import { silent } from '../../wire/environment.js'
-import type { Handlers, InputOf, Loaded, OutputOf, PartyCalls, PartySetup, Timed } from './calls.js'
+import type { Handlers, InputOf, Loaded, PartyCalls, Timed } from './calls.js'
 import { attend, say } from './child.js'
+import { channelOf, House } from './house.js'
 import { load } from './load.js'
 
-/** Threads of a party's pool: what is computed ahead of a round, and the proofs of openings. */
+/** Threads of the process's pool: what is computed ahead of a round, and the proofs of openings. */
 const THREADS = 1
 const INVOICE_S = 86_400
 const PAYMENT_MS = 120_000
@@ -30,31 +23,28 @@ interface Paid {
 }
 
 class Host {
-  readonly #closers: (() => Promise<unknown>)[] = []
-  #node: Node | undefined
+  readonly #pool: ProofPool = createPool({ threads: THREADS })
+  readonly #houses: House[] = []
   readonly #invoices: string[] = []
   #wake: () => void = () => undefined
+  #turn = 0
   #issued = 0
 
   readonly handlers: Handlers<PartyCalls> = {
-    open: (setup) => this.#open(setup),
-    request: () => registrationRequest(this.node.wallet),
-    register: async (admission) => {
-      need(await register(this.node.wallet, admission))
+    open: async (setup) => {
+      const house = await House.open(setup, this.#pool)
+      const member = this.#houses.push(house) - 1
+      return { member, account: idText(house.node.account), url: house.url }
+    },
+    request: (member) => registrationRequest(this.#house(member).node.wallet),
+    register: async ({ member, admission }) => {
+      need(await register(this.#house(member).node.wallet, admission))
       return null
     },
-    balance: () => this.#balance(),
-    openChannel: async ({ peer, url, deposit, share }) => {
-      const account = need(parseAccountId(peer))
-      need(await this.node.connect({ account, url }))
-      const wish = { peer: account, deposit: deposit as Amount, share: share as Amount }
-      return idText(need(await this.node.openChannel(`open ${peer}`, wish)))
-    },
-    channel: async (text) => {
-      const found = this.node.channel(channelOf(text))
-      const { ready = false, balance = ZERO, locks = 0, version = 0 } = found ?? {}
-      return { channel: text, ready, balance, locks, version }
-    },
+    balance: (member) => this.#house(member).balance(),
+    openChannel: ({ member, peer, url, deposit, share }) => this.#house(member).openChannel(peer, url, deposit, share),
+    channel: async ({ member, channel }) => this.#house(member).channel(channel),
+    rows: (member) => this.#house(member).rows(),
     payDirect: (input) => this.#payDirect(input),
     issue: ({ count, max }) => this.#issue(count, max),
     payInvoices: (input) => this.#payInvoices(input),
@@ -63,52 +53,27 @@ class Host {
       this.#wake()
       return null
     },
-    feesEarned: async () => this.node.status().feesEarned,
-  }
-
-  get node(): Node {
-    if (this.#node === undefined) throw new Error('the party is not open')
-    return this.#node
+    feesEarned: async (member) => this.#house(member).node.status().feesEarned,
   }
 
   async close(): Promise<void> {
-    for (const closer of this.#closers.splice(0).reverse()) await closer()
+    await Promise.all(this.#houses.map((house) => house.close()))
+    await this.#pool.close()
   }
 
-  async #open({ dir, ledgerUrl, genesis, forwarding }: PartySetup): Promise<OutputOf<PartyCalls, 'open'>> {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    const passphrase = join(dir, 'passphrase')
-    await writeFile(passphrase, 'a bench keeps nothing', { mode: 0o600 })
-    const options = { test: true, seed: new Uint8Array(randomBytes(32)) }
-    const directory = need(await createDirectory(join(dir, 'data'), passphrase, options))
-    this.#closers.push(() => directory.close())
-    const terms = need(decodeGenesis(genesis))
-    const chain = await connectLedger(ledgerUrl, ledgerIdOf(terms))
-    this.#closers.push(() => chain.close())
-    const pool: ProofPool = createPool({ threads: THREADS })
-    this.#closers.push(() => pool.close())
-    const base = defaultConfig(terms.amountBits)
-    const config = {
-      ...base,
-      listen: { host: '127.0.0.1', port: 0 },
-      forwarding,
-      open: { ...base.open, shareMax: (1n << 46n) as Amount },
-    }
-    const node = await Node.open({ directory, chain, pool, config, logger: silent })
-    this.#node = node
-    this.#closers.push(() => node.stop())
-    const { listening } = need(await node.start())
-    return { account: idText(node.account), url: listening ?? '' }
+  #house(member: number): House {
+    const house = this.#houses[member]
+    if (house === undefined) throw new Error('the party is not open')
+    return house
   }
 
-  async #balance(): Promise<bigint> {
-    for (const stage of [1, 2]) need(await this.node.wallet.rollover(`bench ${stage}`))
-    const { available, pendingOpen, pendingFrozen } = need(await this.node.wallet.balance())
-    return available + pendingOpen + pendingFrozen
+  /** One after the other. */
+  #next<T>(of: readonly T[]): T {
+    return of[this.#turn++ % of.length]!
   }
 
   /** Runs `pay`, which answers with what it paid or why it did not. */
-  async #load({ shape, seconds }: Timed, pay: () => Promise<Paid | string>): Promise<Loaded> {
+  async #load({ shape, seconds, count }: Timed, pay: () => Promise<Paid | string>): Promise<Loaded> {
     let paid = 0n
     let fees = 0n
     const act = async (): Promise<string | null> => {
@@ -118,15 +83,16 @@ class Host {
       fees += outcome.fee
       return null
     }
-    const figures = await load({ shape, seconds, act, tell: (done) => say({ done }) })
+    const plan = { shape, seconds, act, tell: (done: number) => say({ done }) }
+    const figures = await load(count === undefined ? plan : { ...plan, count })
     return { ...figures, paid, fees }
   }
 
-  #payDirect({ channel, max, ...timed }: InputOf<PartyCalls, 'payDirect'>): Promise<Loaded> {
-    const { node } = this
-    const id = channelOf(channel)
+  #payDirect({ lanes, max, ...timed }: InputOf<PartyCalls, 'payDirect'>): Promise<Loaded> {
+    const ways = lanes.map(({ member, channel }) => ({ node: this.#house(member).node, id: channelOf(channel) }))
     const reference = new Uint8Array(8)
     return this.#load(timed, async () => {
+      const { node, id } = this.#next(ways)
       const amount = BigInt(randomInt(1, max)) as Amount
       const result = await node.payDirect(id, { amount, reference })
       return result.ok ? { amount, fee: ZERO } : result.error.code
@@ -137,15 +103,15 @@ class Host {
     const issued = Array.from({ length: count }, async () => {
       const key = `bench-${this.#issued++}`
       const wish = { amount: BigInt(randomInt(1, max)) as Amount, reference: key, expiresIn: INVOICE_S }
-      return need(await this.node.issueInvoice(key, wish)).text
+      return need(await this.#next(this.#houses).node.issueInvoice(key, wish)).text
     })
     return Promise.all(issued)
   }
 
   #payInvoices(timed: Timed): Promise<Loaded> {
-    const { node } = this
     return this.#load(timed, async () => {
       const text = await this.#nextInvoice()
+      const { node } = this.#next(this.#houses)
       const key = randomBytes(12).toString('hex')
       const started = await node.pay(key, text, FEE_MAX)
       if (!started.ok) return started.error.code
@@ -172,8 +138,6 @@ class Host {
     }
   }
 }
-
-const channelOf = (text: string): ChannelId => need(parseChannelId(text))
 
 const host = new Host()
 attend<PartyCalls>(host.handlers, () => host.close())

@@ -1,62 +1,79 @@
-/** Payments of invoices through one hub: point locks, onions; payer, hub and payee three processes (section 10). */
+/** Payments of invoices through one hub: point locks, onions; payers, hub and payees three processes (section 10). */
+import { spreadName } from './channel-suite.js'
 import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
-import { type Member, settled, type Town, until } from './town.js'
+import { Spread, type SpreadOptions } from './spread.js'
+import { type Member, type Town, until } from './town.js'
 
 const AMOUNT_MAX = 100_000
-const DEPOSIT = 1n << 45n
+/** Of all channels of one side. */
+const DEPOSITS = 1n << 45n
 /** Invoices that the payer has in stock; more are issued, within the measured time, when half of them are paid. */
 const STOCK = 400
+/**
+ * R3: a hub keeps half of a channel's places for peers whose payments went well: each payer makes so many before it is
+ * measured, a few at a time, as one that has used the hub before.
+ */
+const RECORD = 20
+const RECORD_WINDOW = 4
+const RECORD_S = 600
 
 export const ROUTE_DRIVEN =
-  'driven: Node.pay and Node.waitPayment in the payer’s process; the payee issues the invoices (Node.issueInvoice) meanwhile'
+  'driven: Node.pay and Node.waitPayment in the payers’ process; the payees issue the invoices (Node.issueInvoice) meanwhile'
 
-export async function* routeSuite(town: Town, plan: Plan): AsyncGenerator<Run> {
+export async function* routeSuite(town: Town, plan: Plan, { channels, parties }: SpreadOptions): AsyncGenerator<Run> {
   const { progress } = plan
   await town.found()
   progress.say('ledger and issuer are up')
-  const [payer, hub, payee] = await Promise.all([
-    town.settle('payer', 2n * DEPOSIT),
-    town.settle('hub', 2n * DEPOSIT, { forwarding: true }),
-    town.settle('payee', 1_000n),
+  const [payers, hub, payees] = await Promise.all([
+    town.settleMany('payer', (2n * DEPOSITS) / BigInt(parties), parties),
+    town.settle('hub', 2n * DEPOSITS, { forwarding: true }),
+    town.settleMany('payee', 1_000n, parties),
   ])
-  const incoming = await town.channel(payer, hub, DEPOSIT, 0n)
-  const outgoing = await town.channel(payee, hub, 1n, DEPOSIT)
-  progress.say('payer and payee have channels with the hub')
-  const facts = async () => [
-    ...(await settled([payer, hub], incoming)),
-    ...(await settled([payee, hub], outgoing)),
-    { balance: await hub.party.call('feesEarned', null) },
-  ]
-  await supply(payer, payee)
-  for (const shape of plan.shapes) {
-    const before = await facts()
-    const { run, paid, fees } = await measure(plan, shape, {
-      parties: [payer.party, hub.party, payee.party],
-      drive: driven(payer.party, (shape, seconds) => payer.party.call('payInvoices', { shape, seconds })),
-    })
-    await until(async () => (await hub.party.call('feesEarned', null)) - before[4]!.balance === fees, "the hub's fees")
-    const after = await facts()
-    const moved = after.map(({ balance }, index) => balance - before[index]!.balance)
-    const balance_check = checkBalances([
-      { what: "what the payer's balance lost", expected: paid, found: -moved[0]! },
-      { what: "what the hub's incoming balance won", expected: paid, found: moved[1]! },
-      { what: "what the payee's balance won", expected: paid - fees, found: moved[2]! },
-      { what: "what the hub's outgoing balance lost", expected: paid - fees, found: -moved[3]! },
-    ])
-    yield { ...run, balance_check }
+  const deposit = DEPOSITS / BigInt(channels.at(-1)!)
+  const incoming = new Spread(town, payers, hub, { deposit, share: 0n })
+  const outgoing = new Spread(town, payees, hub, { deposit: 1n, share: deposit })
+  const feesEarned = () => hub.party.call('feesEarned', hub.member)
+  const facts = async () => [...(await incoming.balances()), ...(await outgoing.balances())]
+  const payer = payers[0]!.party
+  await incoming.openUntil(channels[0]!)
+  await outgoing.openUntil(channels[0]!)
+  await supply(payer, payees[0]!.party)
+  const count = RECORD * parties
+  await payer.call('payInvoices', { shape: { window: RECORD_WINDOW }, seconds: RECORD_S, count })
+  for (const count of channels) {
+    await incoming.openUntil(count)
+    await outgoing.openUntil(count)
+    progress.say(`payers and payees have ${count} channels each with the hub`)
+    for (const shape of plan.shapes) {
+      const before = await facts()
+      const feesBefore = await feesEarned()
+      const { run, paid, fees } = await measure({ ...plan, suite: spreadName(plan.suite, count) }, shape, {
+        parties: [payer, hub.party, payees[0]!.party],
+        drive: driven(payer, (shape, seconds) => payer.call('payInvoices', { shape, seconds })),
+      })
+      await until(async () => (await feesEarned()) - feesBefore === fees, "the hub's fees")
+      const moved = (await facts()).map((balance, index) => balance - before[index]!)
+      const balance_check = checkBalances([
+        { what: "what the payers' balances lost", expected: paid, found: -moved[0]! },
+        { what: "what the hub's incoming balances won", expected: paid, found: moved[1]! },
+        { what: "what the payees' balances won", expected: paid - fees, found: moved[2]! },
+        { what: "what the hub's outgoing balances lost", expected: paid - fees, found: -moved[3]! },
+      ])
+      yield { ...run, facts: { channels: count, parties }, balance_check }
+    }
   }
 }
 
-/** The payee's invoices go to the payer by way of the bench. */
-async function supply(payer: Member, payee: Member): Promise<void> {
+/** The payees' invoices go to the payers by way of the bench. */
+async function supply(payer: Member['party'], payee: Member['party']): Promise<void> {
   let issuing = false
   const more = async (): Promise<void> => {
-    const texts = await payee.party.call('issue', { count: STOCK, max: AMOUNT_MAX })
-    await payer.party.call('invoices', texts)
+    const texts = await payee.call('issue', { count: STOCK, max: AMOUNT_MAX })
+    await payer.call('invoices', texts)
   }
-  payer.party.onStock = (left) => {
+  payer.onStock = (left) => {
     if (issuing || left > STOCK) return
     issuing = true
     more().then(

@@ -38,6 +38,7 @@ export async function* towerSuite(town: Town, plan: Plan, options: TowerOptions)
       { window: TAKE_WINDOW },
       {
         parties: yard.parties,
+        count: fresh.length,
         drive: driven(yard.clients, () => yard.clients.call('take', { channels: fresh, window: TAKE_WINDOW })),
       },
     )
@@ -69,6 +70,7 @@ async function breach(yard: Yard, plan: Plan, count: number): Promise<Run> {
     { window: count },
     {
       parties: [yard.tower, yard.ledger],
+      count,
       drive: driven(yard.ledger, async () => {
         const { punished, ...beside } = await yard.ledger.call('breach', { exits, seconds: BREACH_S })
         facts = { ...beside, all_punished_ms: punished.max_ms }

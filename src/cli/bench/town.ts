@@ -18,7 +18,7 @@ import { openAccountKeys } from '../../wallet/keys.js'
 import { admit, register, registrationRequest } from '../../wallet/registration.js'
 import { Wallet } from '../../wallet/wallet.js'
 import { EXIT, VerbExit } from '../exit.js'
-import type { ChannelFacts, LedgerCalls, LedgerSetup, PartyCalls } from './calls.js'
+import type { ChannelFacts, LedgerCalls, LedgerSetup, OutputOf, PartyCalls, PartySetup } from './calls.js'
 import { Party, type Role } from './crew.js'
 
 export interface TownOptions {
@@ -35,13 +35,29 @@ const AMOUNT_BITS = 48
 const READY_POLL_MS = 20
 const READY_MS = 60_000
 
+/** A node of one of the processes. */
 export interface Member {
+  readonly name: string
   readonly party: Party<PartyCalls>
+  readonly member: number
   readonly account: string
   readonly url: string
 }
 
 const secretsOf = (): Secrets => new Secrets(new Uint8Array(randomBytes(32)))
+
+export interface MemberOptions {
+  readonly forwarding?: boolean
+  /** Of its process's node. */
+  readonly flags?: readonly string[]
+}
+
+/** A channel between two of them. */
+export interface Link {
+  readonly from: Member
+  readonly to: Member
+  readonly channel: string
+}
 
 /** An account of this process: no node, only what it does on the ledger. */
 export interface Resident {
@@ -74,8 +90,9 @@ export class Town {
     return new Town(await mkdtemp(join(options.dir ?? tmpdir(), 'meridian-bench-')), options)
   }
 
-  /** The ledger and its issuer. */
+  /** The ledger and its issuer; once, whoever asks. */
   async found(): Promise<void> {
+    if (this.#founded !== undefined) return
     const pool = createPool({ threads: 2 })
     this.#opened(() => pool.close())
     const [issuer, regulator, head] = [secretsOf(), secretsOf(), secretsOf()]
@@ -95,10 +112,11 @@ export class Town {
       test: true,
     }
     const setup = {
-      dir: join(this.dir, 'ledger'),
+      dir: this.ledgerDir,
       genesis: encodeGenesis(genesis),
       headKey: head.signingKey,
       create: true,
+      port: 0,
     }
     const { url } = await this.#startLedger(setup)
     const chain = await connectLedger(url, ledgerIdOf(genesis))
@@ -108,11 +126,11 @@ export class Town {
     this.#founded = { genesis, chain, pool, issuer: wallet, setup }
   }
 
-  async #startLedger(setup: LedgerSetup): Promise<{ readonly party: Party<LedgerCalls>; readonly url: string }> {
+  async #startLedger(setup: LedgerSetup): Promise<OutputOf<LedgerCalls, 'open'>> {
     const party = this.hire<LedgerCalls>('ledger', 'ledger-party')
-    const { url } = await party.call('open', setup)
-    this.#ledger = { party, url }
-    return this.#ledger
+    const opened = await party.call('open', setup)
+    this.#ledger = { party, url: opened.url }
+    return opened
   }
 
   get #now() {
@@ -140,12 +158,17 @@ export class Town {
     return this.#ledger?.url ?? ''
   }
 
-  /** The ledger's process is killed and another one opens what it left; from the start of the new one until it answers, ms. */
-  async restartLedger(): Promise<number> {
+  get ledgerDir(): string {
+    return join(this.dir, 'ledger')
+  }
+
+  /** The ledger is killed and started again: from the start of its process until it answers. */
+  async restartLedger(): Promise<{ readonly restart_ms: number; readonly transactions: number }> {
     await this.ledger.kill()
     const start = performance.now()
-    await this.#startLedger({ ...this.#now.setup, create: false })
-    return performance.now() - start
+    const port = Number(new URL(this.ledgerUrl).port)
+    const { transactions } = await this.#startLedger({ ...this.#now.setup, create: false, port })
+    return { restart_ms: performance.now() - start, transactions }
   }
 
   /** An account of this process, with this much available. */
@@ -167,22 +190,48 @@ export class Town {
   }
 
   /** A process of its own with a node, registered, and with this much to spend. */
-  async settle(name: string, amount: bigint, how: { readonly forwarding?: boolean } = {}): Promise<Member> {
-    const party = this.hire<PartyCalls>(name, 'party')
-    const { forwarding = false } = how
+  async settle(name: string, amount: bigint, how: MemberOptions = {}): Promise<Member> {
+    const [member] = await this.settleMany(name, amount, 1, how)
+    return member!
+  }
+
+  /** So many nodes in one process. */
+  async settleMany(
+    name: string,
+    amount: bigint,
+    count: number,
+    { forwarding = false, flags = [] }: MemberOptions = {},
+  ): Promise<readonly Member[]> {
+    const party = this.hire<PartyCalls>(name, 'party', flags)
+    const members: Member[] = []
+    for (let at = 0; at < count; at++) {
+      const opened = await party.call('open', this.#setup(`${name}-${at}`, forwarding, true))
+      const { member, account } = opened
+      const request = await party.call('request', member)
+      await party.call('register', { member, admission: need(await admit(this.#now.issuer, request)) })
+      await this.#mint(need(parseAccountId(account)), amount)
+      await party.call('balance', member)
+      members.push({ name: `${name}-${at}`, party, ...opened })
+    }
+    return members
+  }
+
+  #setup(name: string, forwarding: boolean, create: boolean, port = 0): PartySetup {
     const genesis = encodeGenesis(this.genesis)
-    const common = { name, dir: join(this.dir, name), ledgerUrl: this.ledgerUrl, genesis }
-    const { account, url } = await party.call('open', { ...common, forwarding })
-    await party.call('register', need(await admit(this.#now.issuer, await party.call('request', null))))
-    await this.#mint(need(parseAccountId(account)), amount)
-    await party.call('balance', null)
-    return { party, account, url }
+    return { dir: join(this.dir, name), ledgerUrl: this.ledgerUrl, genesis, forwarding, create, port }
+  }
+
+  /** A new process opens what a killed one left, whose only node this was. */
+  async reopen({ name, party, url }: Member, { forwarding = false, flags = [] }: MemberOptions = {}): Promise<Member> {
+    const next = this.hire<PartyCalls>(party.name, 'party', flags)
+    const port = Number(new URL(url).port)
+    return { name, party: next, ...(await next.call('open', this.#setup(name, forwarding, false, port))) }
   }
 
   /** A process of its own that is nothing yet. */
-  hire<Table>(name: string, role: Role): Party<Table> {
+  hire<Table>(name: string, role: Role, flags: readonly string[] = []): Party<Table> {
     if (this.#razed) throw new VerbExit(EXIT.checkFailed, 'interrupted')
-    const party = new Party<Table>(name, role, this.options.execArgv)
+    const party = new Party<Table>(name, role, [...this.options.execArgv, ...flags])
     this.#parties.push(party)
     return party
   }
@@ -194,13 +243,13 @@ export class Town {
   }
 
   /** Opens a channel; rounds run when it resolves. */
-  async channel(from: Member, to: Member, deposit: bigint, share: bigint): Promise<string> {
+  async channel(from: Member, to: Member, deposit: bigint, share: bigint): Promise<Link> {
     const { account: peer, url } = to
-    const id = await from.party.call('openChannel', { peer, url, deposit, share })
+    const channel = await from.party.call('openChannel', { member: from.member, peer, url, deposit, share })
     for (const member of [from, to]) {
-      await until(async () => (await member.party.call('channel', id)).ready, `a channel of ${member.party.name}`)
+      await until(async () => (await factsOf(member, channel)).ready, `a channel of ${member.name}`)
     }
-    return id
+    return { from, to, channel }
   }
 
   /** Everything is ended and removed. */
@@ -226,12 +275,22 @@ export async function until(holds: () => Promise<boolean>, what: string): Promis
   }
 }
 
+const factsOf = ({ party, member }: Member, channel: string): Promise<ChannelFacts> =>
+  party.call('channel', { member, channel })
+
 /** The channel as both sides see it once nothing is under way: the same version, no lock. */
-export async function settled(members: readonly Member[], id: string): Promise<readonly ChannelFacts[]> {
-  const facts = () => Promise.all(members.map(({ party }) => party.call('channel', id)))
+export async function settled({ from, to, channel }: Link): Promise<readonly [ChannelFacts, ChannelFacts]> {
+  const facts = () => Promise.all([factsOf(from, channel), factsOf(to, channel)])
   await until(async () => {
-    const seen = await facts()
-    return seen.every(({ version, locks }) => version === seen[0]!.version && locks === 0)
+    const [one, other] = await facts()
+    return one.version === other.version && one.locks + other.locks === 0
   }, 'a settled channel')
   return facts()
+}
+
+/** Sums over channels: what those that opened them have, and what their peers have. */
+export async function balancesOf(links: readonly Link[]): Promise<readonly [bigint, bigint]> {
+  const facts = await Promise.all(links.map(settled))
+  const sum = (side: 0 | 1) => facts.reduce((total, sides) => total + sides[side].balance, 0n)
+  return [sum(0), sum(1)]
 }

@@ -8,11 +8,15 @@ import type { Bits } from '../bench/crypto-rows.js'
 import { cryptoSuite } from '../bench/crypto-suite.js'
 import { environmentOf, environmentText } from '../bench/environment.js'
 import { type Run, runText, summaryOf } from '../bench/figures.js'
+import { growthSuite } from '../bench/growth-suite.js'
 import { htmlReport } from '../bench/html.js'
+import { idleSuite } from '../bench/idle-suite.js'
+import { LEDGER_DRIVEN, type LedgerOptions, ledgerSuite } from '../bench/ledger-suite.js'
 import type { Shape } from '../bench/load.js'
 import type { Plan } from '../bench/measure.js'
 import { Progress } from '../bench/progress.js'
 import { ROUTE_DRIVEN, routeSuite } from '../bench/route-suite.js'
+import type { SpreadOptions } from '../bench/spread.js'
 import { TOWER_DRIVEN, type TowerOptions, towerSuite } from '../bench/tower-suite.js'
 import { TOWER_AMOUNT_BITS } from '../bench/tower-yard.js'
 import { Town } from '../bench/town.js'
@@ -43,24 +47,53 @@ interface Suite<More> {
   readonly run: (town: Town, plan: Plan, options: More) => AsyncGenerator<Run>
 }
 
-const same = (command: Command): Command => command
+interface ChannelOptions extends SpreadOptions {
+  readonly payments?: readonly number[]
+}
 
-const CHANNEL: Suite<object> = {
+interface RouteOptions extends SpreadOptions {
+  readonly idle?: number
+}
+
+/** Options of loads that can be spread. */
+const spread = (command: Command): Command =>
+  command
+    .option(
+      '--channels <counts>',
+      'the load is spread over so many with one hub; several, rising: 1,10,100',
+      (text) => rising(text),
+      [1],
+    )
+    .option('--parties <count>', 'nodes on each side whose channels they are, in one process', integer(1, 64), 1)
+
+const CHANNEL: Suite<ChannelOptions> = {
   name: 'channel',
   about: 'direct pays over one channel between two processes',
   driven: CHANNEL_DRIVEN,
   windows: [1, 100, 1_000],
-  more: same,
-  run: channelSuite,
+  more: (command) =>
+    spread(command).option(
+      '--payments <counts>',
+      'no time but so many payments; databases and restart after each: 10000,100000,1000000',
+      (text) => rising(text, 100_000_000),
+    ),
+  run: (town, plan, options) =>
+    options.payments === undefined ? channelSuite(town, plan, options) : growthSuite(town, plan, options.payments),
 }
 
-const ROUTE: Suite<object> = {
+const ROUTE: Suite<RouteOptions> = {
   name: 'route',
   about: 'payments of invoices through one hub, three processes',
   driven: ROUTE_DRIVEN,
   windows: [200],
-  more: same,
-  run: routeSuite,
+  more: (command) =>
+    spread(command).option(
+      '--idle <count>',
+      'no payments: so many connections to the hub, and what they cost',
+      integer(1, 16_000),
+    ),
+  run: (town, plan, options) =>
+    options.idle === undefined ? routeSuite(town, plan, options) : idleSuite(town, plan, options.idle),
 }
 
 const TOWER: Suite<TowerOptions> = {
@@ -71,10 +104,23 @@ const TOWER: Suite<TowerOptions> = {
   amountBits: TOWER_AMOUNT_BITS,
   more: (command) =>
     command
-      .option('--channels <counts>', 'watched; several, rising: 1000,10000', rising, [10_000])
+      .option('--channels <counts>', 'watched; several, rising: 1000,10000', (text) => rising(text), [10_000])
       .option('--breaches <count>', 'exits with revoked states, posted at once', integer(1, 4_000), 1_000)
       .option('--clients <count>', 'accounts whose channels they are', integer(1, 64), 8),
   run: towerSuite,
+}
+
+const LEDGER: Suite<LedgerOptions> = {
+  name: 'ledger',
+  about: 'the embedded ledger: transfers, openings, closes and reveals a second, block times, restart',
+  driven: LEDGER_DRIVEN,
+  windows: [1, 32],
+  more: (command) =>
+    command
+      .option('--transactions <count>', 'of each kind and load', integer(1, 100_000), 64)
+      .option('--reveals <count>', 'of each load', integer(1, 1_000_000), 1_000)
+      .option('--accounts <count>', 'whose transactions wait for each other', integer(1, 256), 8),
+  run: ledgerSuite,
 }
 
 export const benchVerb = (): Command =>
@@ -82,6 +128,7 @@ export const benchVerb = (): Command =>
     cryptoVerb,
     loadVerb(CHANNEL),
     loadVerb(ROUTE),
+    loadVerb(LEDGER),
     loadVerb(TOWER),
     peersVerb,
   ])
@@ -99,7 +146,7 @@ const loadVerb =
       .option(
         '--window <counts>',
         `closed loop: so many outstanding; several: 1,100,1000 (default: ${suite.windows})`,
-        counts,
+        (text) => counts(text),
       )
       .option(
         '--rate <per-second>',
@@ -194,14 +241,14 @@ async function measureAll<More>(
   return runs
 }
 
-function counts(text: string): readonly number[] {
-  const parsed = text.split(',').map((part) => integer(1, 100_000)(part))
+function counts(text: string, most = 100_000): readonly number[] {
+  const parsed = text.split(',').map((part) => integer(1, most)(part))
   if (parsed.length <= 32) return parsed
   throw new InvalidArgumentError('at most 32 windows')
 }
 
-function rising(text: string): readonly number[] {
-  const parsed = counts(text)
+function rising(text: string, most = 100_000): readonly number[] {
+  const parsed = counts(text, most)
   if (parsed.every((count, at) => at === 0 || count > parsed[at - 1]!)) return parsed
   throw new InvalidArgumentError('rising, such as 1000,10000')
 }

@@ -1,0 +1,53 @@
+/** Channels of several nodes with one other node, opened as a bench asks for more of them. */
+import type { Lane } from './calls.js'
+import { balancesOf, type Link, type Member, type Town } from './town.js'
+
+export interface SpreadOptions {
+  /** Rising: how many channels the load is spread over. */
+  readonly channels: readonly number[]
+  /** Nodes on each side of the hub, whose channels they are. */
+  readonly parties: number
+}
+
+export interface Deposits {
+  /** Of whoever opens, and of the hub. */
+  readonly deposit: bigint
+  readonly share: bigint
+}
+
+export class Spread {
+  readonly links: Link[] = []
+
+  constructor(
+    private readonly town: Town,
+    private readonly members: readonly Member[],
+    private readonly hub: Member,
+    private readonly deposits: Deposits,
+  ) {}
+
+  get lanes(): readonly Lane[] {
+    return this.links.map(({ from, channel }) => ({ member: from.member, channel }))
+  }
+
+  /** By the members in turn, each one's own one after the other. */
+  async openUntil(count: number): Promise<void> {
+    const { deposit, share } = this.deposits
+    const first = this.links.length
+    const missing = Array.from({ length: Math.max(0, count - first) }, (_, at) => first + at)
+    const opened = await Promise.all(
+      this.members.map(async (member, at) => {
+        const own: Link[] = []
+        for (const index of missing) {
+          if (index % this.members.length === at) own.push(await this.town.channel(member, this.hub, deposit, share))
+        }
+        return own
+      }),
+    )
+    this.links.push(...opened.flat())
+  }
+
+  /** What the members have in the channels, and what the hub has. */
+  balances(): Promise<readonly [bigint, bigint]> {
+    return balancesOf(this.links)
+  }
+}
