@@ -2,7 +2,7 @@
 import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
-import { Spread, type SpreadOptions } from './spread.js'
+import { ONE_CHANNEL, Spread, type SpreadOptions } from './spread.js'
 import type { Town } from './town.js'
 
 /** Minor units; small, so that a deposit below 2^48 lasts for any run. */
@@ -13,7 +13,11 @@ export const DEPOSITS = 1n << 45n
 export const CHANNEL_DRIVEN =
   'driven: Node.payDirect in the payers’ process; durable on both sides and irrevocable (C12) when counted'
 
-export async function* channelSuite(town: Town, plan: Plan, { channels, parties }: SpreadOptions): AsyncGenerator<Run> {
+export async function* channelSuite(
+  town: Town,
+  plan: Plan,
+  { channels, parties }: SpreadOptions = ONE_CHANNEL,
+): AsyncGenerator<Run> {
   const { progress } = plan
   await town.found()
   progress.say('ledger and issuer are up')

@@ -3,7 +3,7 @@ import { spreadName } from './channel-suite.js'
 import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
-import { Spread, type SpreadOptions } from './spread.js'
+import { ONE_CHANNEL, Spread, type SpreadOptions } from './spread.js'
 import { type Member, type Town, until } from './town.js'
 
 const AMOUNT_MAX = 100_000
@@ -22,7 +22,11 @@ const RECORD_S = 600
 export const ROUTE_DRIVEN =
   'driven: Node.pay and Node.waitPayment in the payers’ process; the payees issue the invoices (Node.issueInvoice) meanwhile'
 
-export async function* routeSuite(town: Town, plan: Plan, { channels, parties }: SpreadOptions): AsyncGenerator<Run> {
+export async function* routeSuite(
+  town: Town,
+  plan: Plan,
+  { channels, parties }: SpreadOptions = ONE_CHANNEL,
+): AsyncGenerator<Run> {
   const { progress } = plan
   await town.found()
   progress.say('ledger and issuer are up')

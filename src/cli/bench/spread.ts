@@ -9,6 +9,8 @@ export interface SpreadOptions {
   readonly parties: number
 }
 
+export const ONE_CHANNEL: SpreadOptions = { channels: [1], parties: 1 }
+
 export interface Deposits {
   /** Of whoever opens, and of the hub. */
   readonly deposit: bigint
