@@ -1,9 +1,12 @@
 /** `bench` as its users meet it: figures, a report, refusals; nothing of it stays behind. 1024-bit keys, a second of load. */
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import t from 'tap'
+import { parseAccountId } from '../../src/base/ids.js'
+import { channelSuite } from '../../src/cli/bench/channel-suite.js'
 import { checkBalances, type Run } from '../../src/cli/bench/figures.js'
 import { growthSuite } from '../../src/cli/bench/growth-suite.js'
 import { idleSuite } from '../../src/cli/bench/idle-suite.js'
@@ -15,6 +18,8 @@ import { PEERS, runPeer } from '../../src/cli/bench/peers.js'
 import { Progress } from '../../src/cli/bench/progress.js'
 import { towerSuite } from '../../src/cli/bench/tower-suite.js'
 import { Town } from '../../src/cli/bench/town.js'
+import { Secrets } from '../../src/store/keystore.js'
+import { must } from '../chain-adapter/fixtures.js'
 import { run, serve } from '../cli/cli.js'
 
 const root = mkdtempSync(join(tmpdir(), 'meridian-bench-test-'))
@@ -90,7 +95,8 @@ t.test('routed payments at a rate; a Ctrl-C leaves nothing', async (t) => {
 })
 
 t.test('one town, every other suite', async (t) => {
-  const town = await Town.create({ dir: root, keyBits: 1024, execArgv: [] })
+  const issuer = new Secrets(new Uint8Array(randomBytes(32)))
+  const town = await Town.create({ dir: root, keyBits: 1024, execArgv: [], issuer })
   t.teardown(() => town.raze())
   const progress = new Progress(new PassThrough().resume())
   const collect = async (suite: (plan: Plan) => AsyncGenerator<Run>, window: number): Promise<Run[]> => {
@@ -143,15 +149,42 @@ t.test('one town, every other suite', async (t) => {
     }
   })
 
+  await t.test('a hub elsewhere is driven on a test ledger, and on no other', async (t) => {
+    const hub = await town.settle('hub', 1_000n)
+    const there = {
+      ledgerUrl: town.ledgerUrl,
+      genesis: town.genesis,
+      issuer,
+      hub: { account: must(parseAccountId(hub.account)), url: hub.url },
+    }
+    const away = await Town.create({ dir: root, keyBits: 1024, execArgv: [] })
+    t.teardown(() => away.raze())
+    const real = { ...there, genesis: { ...town.genesis, test: false } }
+    await t.rejects(away.join(real), /not flagged as a test ledger/)
+    await away.join(there)
+    const [run] = await collect((plan) => channelSuite(away, plan), 10)
+    t.match(run, { balance_check: 'ok', processes: { length: 1 } })
+  })
+
   await t.test('idle connections', async (t) => {
     const [run] = await collect((plan) => idleSuite(town, plan, 30), 8)
     t.match(run, { done: 30, facts: { connections: 30 }, balance_check: null })
   })
 })
 
+t.test('proofs and ciphers: no balance is claimed, every proof and decryption is checked', async (t) => {
+  const args = ['bench', 'crypto', '--key-bits', '1024', '--seconds', '1', '--rows', 'fee', '--json']
+  const { code, out, err } = await run(args)
+  t.equal(code, 0, err)
+  const figures = JSON.parse(out.trim())
+  t.match(figures, { balance_check: null, failed: 0, rows: [{ row: 'fee: prove' }, { row: 'fee: verify' }] })
+  t.equal(figures.checked, figures.rows[1].iterations + 1, 'each verification, the warm-up too')
+})
+
 t.test('what cannot be measured is refused', async (t) => {
   t.match(await run(['bench', 'channel', '--window', '1', '--rate', '5']), { code: 2 })
   t.match(await run(['bench', 'channel', '--window', '0']), { code: 2 })
+  t.match(await run(['bench', 'route', '--url', `02${'11'.repeat(32)}@ws://127.0.0.1:1`]), { code: 2, err: /--issuer/ })
   const balance = { what: 'a balance', expected: 5n, found: 4n }
   t.throws(() => checkBalances([balance]), /no rate is told/)
   t.equal(checkBalances([{ ...balance, found: 5n }]), 'ok')

@@ -10,7 +10,14 @@ import type { Usage } from './usage.js'
 const STOP_MS = 10_000
 
 /** What runs in a process: the file of its handlers. */
-export type Role = 'party' | 'ledger-party' | 'tower-party' | 'clients-party' | 'idle-party'
+const FILES = {
+  party: './party.js',
+  ledger: './ledger-party.js',
+  tower: './tower-party.js',
+  clients: './clients-party.js',
+  peers: './idle-party.js',
+} as const
+export type Role = keyof typeof FILES
 
 interface Pending {
   resolve(value: unknown): void
@@ -37,7 +44,7 @@ export class Party<Table> {
     /** For instance --cpu-prof. */
     execArgv: readonly string[],
   ) {
-    const file = new URL(`./${role}.js`, import.meta.url)
+    const file = new URL(FILES[role], import.meta.url)
     this.#process = fork(file, [name], { serialization: 'advanced', detached: true, execArgv: [...execArgv] })
     this.#process.on('message', (reply: Reply) => this.#heard(reply))
     this.#process.once('exit', (code, signal) => {

@@ -53,7 +53,16 @@ export function actorsOf(bits: Bits): Actors {
   return { bits, payer: key('payer'), payee: key('payee'), regulator: key('regulator') }
 }
 
-export const holds = (verdict: boolean): void => invariant(verdict, 'P5', 'an honest proof is refused')
+let held = 0
+
+/** A proof was verified, or a ciphertext decrypted to what was in it. */
+export function holds(verdict: boolean): void {
+  invariant(verdict, 'P5', 'an honest proof is refused')
+  held += 1
+}
+
+/** How often so far. */
+export const timesHeld = (): number => held
 
 /** A fee (section 10): one commitment, the same amount under the keys of payee and regulator, one range. */
 async function proveFee({ payee, regulator }: Actors, pool: ProofPool): Promise<ProofCheck> {

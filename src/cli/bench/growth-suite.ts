@@ -1,21 +1,20 @@
 /** One channel that is paid over for years: what its databases hold and how soon its nodes are back, against payments made. */
-import { AMOUNT_MAX, CHANNEL_DRIVEN, DEPOSITS } from './channel-suite.js'
+import { AMOUNT_MAX } from './channel-suite.js'
 import { driven } from './crew.js'
 import { checkBalances, type Run } from './figures.js'
 import { measure, type Plan } from './measure.js'
 import { balancesOf, type Link, type Member, type Town, until } from './town.js'
 
+const DEPOSIT = 1n << 45n
 /** More than any number of payments takes. */
 const FOREVER_S = 86_400
-
-export const GROWTH_DRIVEN = CHANNEL_DRIVEN
 
 /** @param payments rising: how many have been made when it is looked at */
 export async function* growthSuite(town: Town, plan: Plan, payments: readonly number[]): AsyncGenerator<Run> {
   const { progress } = plan
   await town.found()
-  const [payer, payee] = await Promise.all([town.settle('payer', 2n * DEPOSITS), town.settle('payee', 1_000n)])
-  let link = await town.channel(payer, payee, DEPOSITS, 0n)
+  const [payer, payee] = await Promise.all([town.settle('payer', 2n * DEPOSIT), town.settle('payee', 1_000n)])
+  let link: Kept = { ...(await town.channel(payer, payee, DEPOSIT, 0n)), to: payee }
   progress.say('payer and payee have a channel')
   const shape = plan.shapes.at(-1)
   if (shape === undefined) return
@@ -42,17 +41,20 @@ export async function* growthSuite(town: Town, plan: Plan, payments: readonly nu
   }
 }
 
-const pay = ({ from, channel }: Link, shape: Plan['shapes'][number], count: number) => {
+/** Both ends are ours. */
+type Kept = Link & { readonly to: Member }
+
+const pay = ({ from, channel }: Kept, shape: Plan['shapes'][number], count: number) => {
   const lanes = [{ member: from.member, channel }]
   return from.party.call('payDirect', { shape, seconds: FOREVER_S, count, lanes, max: AMOUNT_MAX })
 }
 
-const sidesOf = ({ from, to }: Link): readonly (readonly [string, Member])[] => [
+const sidesOf = ({ from, to }: Kept): readonly (readonly [string, Member])[] => [
   ['payer', from],
   ['payee', to],
 ]
 
-async function rowsOf(link: Link): Promise<Record<string, number>> {
+async function rowsOf(link: Kept): Promise<Record<string, number>> {
   const facts: Record<string, number> = {}
   for (const [name, { party, member }] of sidesOf(link)) {
     const { rows, disk_bytes } = await party.call('rows', member)
@@ -63,7 +65,7 @@ async function rowsOf(link: Link): Promise<Record<string, number>> {
 }
 
 /** Both are killed, one after the other: from the start of the process until the node has started, and until rounds run. */
-async function restart(town: Town, link: Link) {
+async function restart(town: Town, link: Kept) {
   const facts: Record<string, number> = {}
   const ends = { from: link.from, to: link.to }
   for (const [name, end] of [

@@ -18,7 +18,7 @@ const FLAGS = ['--expose-gc']
 export async function* idleSuite(town: Town, plan: Plan, count: number): AsyncGenerator<Run> {
   await town.found()
   const hub = await town.settle('hub', 1_000n, { forwarding: true, flags: FLAGS })
-  const peers = town.hire<IdleCalls>('peers', 'idle-party')
+  const peers = town.hire<IdleCalls>('peers', 'peers')
   const parties: readonly Metered[] = [hub.party, peers]
   const before = await hub.party.usage()
   const [shape = { window: 1 }] = plan.shapes

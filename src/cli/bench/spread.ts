@@ -1,6 +1,8 @@
 /** Channels of several nodes with one other node, opened as a bench asks for more of them. */
+import { parseAccountId } from '../../base/ids.js'
+import { need } from '../../chain-adapter/need.js'
 import type { Lane } from './calls.js'
-import { balancesOf, type Link, type Member, type Town } from './town.js'
+import { balancesOf, type Host, type Link, type Member, type Town } from './town.js'
 
 export interface SpreadOptions {
   /** Rising: how many channels the load is spread over. */
@@ -23,7 +25,7 @@ export class Spread {
   constructor(
     private readonly town: Town,
     private readonly members: readonly Member[],
-    private readonly hub: Member,
+    private readonly hub: Host,
     private readonly deposits: Deposits,
   ) {}
 
@@ -52,4 +54,14 @@ export class Spread {
   balances(): Promise<readonly [bigint, bigint]> {
     return balancesOf(this.links)
   }
+}
+
+/** Of all channels of one side: so much lasts for any run, and somebody else's test ledger is not filled by it. */
+export const depositsOf = (town: Town): bigint => (town.hub === undefined ? 1n << 45n : 1n << 32n)
+
+/** The other end of the payers' channels: our own, or the hub elsewhere with enough to open channels with. */
+export async function hubOf(town: Town, settle: () => Promise<Member>, funds: bigint): Promise<Host> {
+  if (town.hub === undefined) return settle()
+  await town.mint(need(parseAccountId(town.hub.account)), funds)
+  return town.hub
 }

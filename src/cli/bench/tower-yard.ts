@@ -77,7 +77,7 @@ export class Yard {
 
   async #startTower(create: boolean): Promise<number> {
     const { genesis, ledgerUrl } = this.town
-    const party = this.town.hire<TowerCalls>('tower', 'tower-party')
+    const party = this.town.hire<TowerCalls>('tower', 'tower')
     const port = create ? 0 : Number(new URL(this.#url).port)
     const setup = { dir: this.#dir, ledgerUrl, genesis: encodeGenesis(genesis), create, port }
     const { account, url, channels } = await party.call('open', setup)
@@ -90,7 +90,7 @@ export class Yard {
   async #startClients(): Promise<void> {
     const { genesis, chain } = this.town
     const clients = this.provers.map(({ resident }) => resident.secrets.signingKey)
-    const party = this.town.hire<ClientCalls>('clients', 'clients-party')
+    const party = this.town.hire<ClientCalls>('clients', 'clients')
     const tower = { account: this.#account, url: this.#url }
     await party.call('open', { tower, ledger: chain.ledger, keyBits: genesis.keyBits, clients })
     this.#clients = party

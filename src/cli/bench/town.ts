@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Amount } from '../../base/amount.js'
 import { curve } from '../../base/curve/index.js'
 import { encodeGenesis, type Genesis, ledgerIdOf } from '../../base/genesis.js'
-import { type AccountId, parseAccountId } from '../../base/ids.js'
+import { type AccountId, idText, parseAccountId } from '../../base/ids.js'
 import type { ChainAdapter } from '../../base/ports/chain.js'
 import { need } from '../../chain-adapter/need.js'
 import { connectLedger } from '../../chain-adapter/remote/client.js'
@@ -17,7 +17,8 @@ import { memoryStore } from '../../store/memory.js'
 import { openAccountKeys } from '../../wallet/keys.js'
 import { admit, register, registrationRequest } from '../../wallet/registration.js'
 import { Wallet } from '../../wallet/wallet.js'
-import { EXIT, VerbExit } from '../exit.js'
+import type { PeerAddress } from '../../wire/address.js'
+import { EXIT, UsageError, VerbExit } from '../exit.js'
 import type { ChannelFacts, LedgerCalls, LedgerSetup, OutputOf, PartyCalls, PartySetup } from './calls.js'
 import { Party, type Role } from './crew.js'
 
@@ -29,19 +30,35 @@ export interface TownOptions {
   readonly amountBits?: number
   /** Flags of node for every party, such as --cpu-prof. */
   readonly execArgv: readonly string[]
+  /** Of the ledger that is founded; fresh where absent. */
+  readonly issuer?: Secrets
 }
 
 const AMOUNT_BITS = 48
 const READY_POLL_MS = 20
 const READY_MS = 60_000
 
-/** A node of one of the processes. */
-export interface Member {
+/** Somebody who takes channels: one of ours, or a hub elsewhere. */
+export interface Host {
   readonly name: string
-  readonly party: Party<PartyCalls>
-  readonly member: number
   readonly account: string
   readonly url: string
+}
+
+/** A node of one of the processes. */
+export interface Member extends Host {
+  readonly party: Party<PartyCalls>
+  readonly member: number
+}
+
+export const isMember = (host: Host): host is Member => 'party' in host
+
+/** A ledger that runs elsewhere, with its issuer's secrets, and a hub on it. */
+export interface Abroad {
+  readonly ledgerUrl: string
+  readonly genesis: Genesis
+  readonly issuer: Secrets
+  readonly hub: PeerAddress
 }
 
 const secretsOf = (): Secrets => new Secrets(new Uint8Array(randomBytes(32)))
@@ -55,7 +72,7 @@ export interface MemberOptions {
 /** A channel between two of them. */
 export interface Link {
   readonly from: Member
-  readonly to: Member
+  readonly to: Host
   readonly channel: string
 }
 
@@ -65,21 +82,25 @@ export interface Resident {
   readonly secrets: Secrets
 }
 
+interface Founded {
+  readonly genesis: Genesis
+  readonly chain: ChainAdapter
+  readonly pool: ProofPool
+  readonly issuer: Wallet
+  readonly url: string
+  /** Undefined where the ledger runs elsewhere. */
+  readonly setup: LedgerSetup | undefined
+}
+
 export class Town {
   readonly #parties: { stop(): Promise<void> }[] = []
   readonly #closers: (() => Promise<unknown>)[] = []
   #minted = 0
   #razed = false
-  #founded:
-    | {
-        readonly genesis: Genesis
-        readonly chain: ChainAdapter
-        readonly pool: ProofPool
-        readonly issuer: Wallet
-        readonly setup: LedgerSetup
-      }
-    | undefined
-  #ledger: { readonly party: Party<LedgerCalls>; readonly url: string } | undefined
+  /** The hub elsewhere that is driven, if one is. */
+  hub: Host | undefined
+  #founded: Founded | undefined
+  #ledger: Party<LedgerCalls> | undefined
 
   private constructor(
     readonly dir: string,
@@ -95,7 +116,7 @@ export class Town {
     if (this.#founded !== undefined) return
     const pool = createPool({ threads: 2 })
     this.#opened(() => pool.close())
-    const [issuer, regulator, head] = [secretsOf(), secretsOf(), secretsOf()]
+    const [issuer, regulator, head] = [this.options.issuer ?? secretsOf(), secretsOf(), secretsOf()]
     const { keyBits, amountBits = AMOUNT_BITS } = this.options
     const genesis: Genesis = {
       version: 1,
@@ -119,17 +140,35 @@ export class Town {
       port: 0,
     }
     const { url } = await this.#startLedger(setup)
+    await this.#follow({ url, genesis, pool, setup }, issuer)
+  }
+
+  /**
+   * Instead of `found`. A bench mints, pays and leaves channels behind: only on a ledger that is there for tests.
+   * @throws UsageError
+   */
+  async join({ ledgerUrl, genesis, issuer, hub }: Abroad): Promise<void> {
+    if (!genesis.test)
+      throw new UsageError(`the ledger at ${ledgerUrl} is not flagged as a test ledger: nothing is driven there`)
+    const pool = createPool({ threads: 2 })
+    this.#opened(() => pool.close())
+    await this.#follow({ url: ledgerUrl, genesis, pool, setup: undefined }, issuer)
+    this.hub = { name: 'hub', account: idText(hub.account), url: hub.url }
+  }
+
+  async #follow(where: Omit<Founded, 'chain' | 'issuer'>, issuer: Secrets): Promise<void> {
+    const { url, genesis, pool } = where
     const chain = await connectLedger(url, ledgerIdOf(genesis))
     this.#opened(() => chain.close())
-    const keys = await openAccountKeys(issuer, keyBits, pool)
+    const keys = await openAccountKeys(issuer, genesis.keyBits, pool)
     const wallet = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: issuer.walletSeed })
-    this.#founded = { genesis, chain, pool, issuer: wallet, setup }
+    this.#founded = { ...where, chain, issuer: wallet }
   }
 
   async #startLedger(setup: LedgerSetup): Promise<OutputOf<LedgerCalls, 'open'>> {
-    const party = this.hire<LedgerCalls>('ledger', 'ledger-party')
+    const party = this.hire<LedgerCalls>('ledger', 'ledger')
     const opened = await party.call('open', setup)
-    this.#ledger = { party, url: opened.url }
+    this.#ledger = party
     return opened
   }
 
@@ -151,11 +190,11 @@ export class Town {
   }
 
   get ledger(): Party<LedgerCalls> {
-    return this.#ledger!.party
+    return this.#ledger!
   }
 
   get ledgerUrl(): string {
-    return this.#ledger?.url ?? ''
+    return this.#now.url
   }
 
   get ledgerDir(): string {
@@ -167,7 +206,7 @@ export class Town {
     await this.ledger.kill()
     const start = performance.now()
     const port = Number(new URL(this.ledgerUrl).port)
-    const { transactions } = await this.#startLedger({ ...this.#now.setup, create: false, port })
+    const { transactions } = await this.#startLedger({ ...this.#now.setup!, create: false, port })
     return { restart_ms: performance.now() - start, transactions }
   }
 
@@ -179,13 +218,14 @@ export class Town {
     const wallet = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: secrets.walletSeed })
     need(await register(wallet, need(await admit(issuer, await registrationRequest(wallet)))))
     if (amount > 0n) {
-      await this.#mint(wallet.account, amount)
+      await this.mint(wallet.account, amount)
       for (const stage of [1, 2]) need(await wallet.rollover(`bench ${stage}`))
     }
     return { wallet, secrets }
   }
 
-  async #mint(account: AccountId, amount: bigint): Promise<void> {
+  /** By the issuer. */
+  async mint(account: AccountId, amount: bigint): Promise<void> {
     need(await this.#now.issuer.mint(`bench ${this.#minted++}`, account, amount as Amount))
   }
 
@@ -209,7 +249,7 @@ export class Town {
       const { member, account } = opened
       const request = await party.call('request', member)
       await party.call('register', { member, admission: need(await admit(this.#now.issuer, request)) })
-      await this.#mint(need(parseAccountId(account)), amount)
+      await this.mint(need(parseAccountId(account)), amount)
       await party.call('balance', member)
       members.push({ name: `${name}-${at}`, party, ...opened })
     }
@@ -243,10 +283,10 @@ export class Town {
   }
 
   /** Opens a channel; rounds run when it resolves. */
-  async channel(from: Member, to: Member, deposit: bigint, share: bigint): Promise<Link> {
+  async channel(from: Member, to: Host, deposit: bigint, share: bigint): Promise<Link> {
     const { account: peer, url } = to
     const channel = await from.party.call('openChannel', { member: from.member, peer, url, deposit, share })
-    for (const member of [from, to]) {
+    for (const member of [from, to].filter(isMember)) {
       await until(async () => (await factsOf(member, channel)).ready, `a channel of ${member.name}`)
     }
     return { from, to, channel }
@@ -255,7 +295,7 @@ export class Town {
   /** Everything is ended and removed. */
   async raze(): Promise<void> {
     this.#razed = true
-    const ledger = this.#ledger?.party
+    const ledger = this.#ledger
     await Promise.all(this.#parties.map((party) => (party === ledger ? undefined : party.stop())))
     for (const closer of this.#closers.splice(0).reverse()) await closer()
     await ledger?.stop()
@@ -278,19 +318,25 @@ export async function until(holds: () => Promise<boolean>, what: string): Promis
 const factsOf = ({ party, member }: Member, channel: string): Promise<ChannelFacts> =>
   party.call('channel', { member, channel })
 
-/** The channel as both sides see it once nothing is under way: the same version, no lock. */
-export async function settled({ from, to, channel }: Link): Promise<readonly [ChannelFacts, ChannelFacts]> {
-  const facts = () => Promise.all([factsOf(from, channel), factsOf(to, channel)])
+/** The channel as both sides see it once nothing is under way: the same version, no lock. One side, where the hub is elsewhere. */
+export async function settled({ from, to, channel }: Link): Promise<readonly ChannelFacts[]> {
+  const sides = [from, to].filter(isMember)
+  const facts = () => Promise.all(sides.map((side) => factsOf(side, channel)))
+  let before = ''
   await until(async () => {
-    const [one, other] = await facts()
-    return one.version === other.version && one.locks + other.locks === 0
+    const seen = await facts()
+    const [{ version } = { version: 0 }] = seen
+    // Of one side alone: nothing has moved since the last look.
+    const stands = sides.length === 2 || before === String(version)
+    before = String(version)
+    return stands && seen.every((side) => side.version === version && side.locks === 0)
   }, 'a settled channel')
   return facts()
 }
 
-/** Sums over channels: what those that opened them have, and what their peers have. */
+/** Sums over channels: what those that opened them have, and what their peers have (of a hub elsewhere: 0). */
 export async function balancesOf(links: readonly Link[]): Promise<readonly [bigint, bigint]> {
   const facts = await Promise.all(links.map(settled))
-  const sum = (side: 0 | 1) => facts.reduce((total, sides) => total + sides[side].balance, 0n)
+  const sum = (side: 0 | 1) => facts.reduce((total, sides) => total + (sides[side]?.balance ?? 0n), 0n)
   return [sum(0), sum(1)]
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Genesis } from '../../base/genesis.js'
 import { KEY_BITS } from '../../privacy/paillier.js'
+import { type PeerAddress, parsePeerAddress } from '../../wire/address.js'
 import { CHANNEL_DRIVEN, channelSuite } from '../bench/channel-suite.js'
 import type { Bits } from '../bench/crypto-rows.js'
 import { cryptoSuite } from '../bench/crypto-suite.js'
@@ -19,13 +20,23 @@ import { ROUTE_DRIVEN, routeSuite } from '../bench/route-suite.js'
 import type { SpreadOptions } from '../bench/spread.js'
 import { TOWER_DRIVEN, type TowerOptions, towerSuite } from '../bench/tower-suite.js'
 import { TOWER_AMOUNT_BITS } from '../bench/tower-yard.js'
-import { Town } from '../bench/town.js'
+import { type Abroad, Town } from '../bench/town.js'
+import { readGenesis, readSecrets } from '../directory.js'
 import { EXIT, UsageError, VerbExit } from '../exit.js'
+import { passphraseFor } from '../passphrase.js'
 import { untilStopped } from '../signals.js'
-import { type CommonOptions, group, integer, outputOf, verb } from '../verb.js'
+import { type CommonOptions, group, httpUrl, integer, outputOf, verb } from '../verb.js'
 import { benchPeers, DEFAULTS as PEERS_DEFAULTS, peersVerb } from './bench-peers.js'
 
-interface LoadOptions extends CommonOptions {
+interface AbroadOptions {
+  readonly url?: PeerAddress
+  readonly ledger?: string
+  readonly genesis?: string
+  readonly issuer?: string
+  readonly passphraseFile?: string
+}
+
+interface LoadOptions extends CommonOptions, AbroadOptions {
   readonly window?: readonly number[]
   readonly rate?: number
   readonly seconds: number
@@ -55,9 +66,17 @@ interface RouteOptions extends SpreadOptions {
   readonly idle?: number
 }
 
-/** Options of loads that can be spread. */
+/** Options of loads that can be spread, and driven elsewhere. */
 const spread = (command: Command): Command =>
   command
+    .option('--url <account@url>', 'a hub elsewhere, on a ledger flagged as a test ledger', hubAddress)
+    .option('--ledger <url>', 'with --url: address of its ledger', httpUrl)
+    .option('--genesis <file>', "with --url: its ledger's genesis.cbor")
+    .option(
+      '--issuer <directory>',
+      "with --url: the ledger's issuer, who admits the bench's accounts and mints for them",
+    )
+    .option('--passphrase-file <file>', 'with --url: of the issuer (or MERIDIAN_PASSPHRASE_FILE)')
     .option(
       '--channels <counts>',
       'the load is spread over so many with one hub; several, rising: 1,10,100',
@@ -208,6 +227,8 @@ async function bench<More>(suite: Suite<More>, options: LoadOptions & More): Pro
     ...(amountBits === undefined ? {} : { amountBits }),
   })
   try {
+    const abroad = await abroadOf(options)
+    if (abroad !== undefined) await town.join(abroad)
     const environment = environmentOf(town.dir)
     const header = `bench ${suite.name}: ${suite.driven}\n${environmentText(environment, options.keyBits)}`
     progress.say(header)
@@ -220,6 +241,17 @@ async function bench<More>(suite: Suite<More>, options: LoadOptions & More): Pro
   } finally {
     await town.raze()
   }
+}
+
+/** Where `--url` is given: what is needed to drive that hub. @throws UsageError */
+async function abroadOf(options: AbroadOptions): Promise<Abroad | undefined> {
+  const { url: hub, ledger, genesis, issuer, passphraseFile } = options
+  if (hub === undefined) return undefined
+  if (ledger === undefined || genesis === undefined || issuer === undefined)
+    throw new UsageError('--url needs --ledger, --genesis and --issuer')
+  const terms = await readGenesis(genesis)
+  const source = await passphraseFor({ dir: issuer, ...(passphraseFile === undefined ? {} : { passphraseFile }) })
+  return { hub, ledgerUrl: ledger, genesis: terms, issuer: await readSecrets(issuer, source) }
 }
 
 async function measureAll<More>(
@@ -251,6 +283,12 @@ function rising(text: string, most = 100_000): readonly number[] {
   const parsed = counts(text, most)
   if (parsed.every((count, at) => at === 0 || count > parsed[at - 1]!)) return parsed
   throw new InvalidArgumentError('rising, such as 1000,10000')
+}
+
+function hubAddress(text: string): PeerAddress {
+  const address = parsePeerAddress(text)
+  if (address.ok) return address.value
+  throw new InvalidArgumentError('an address such as 02…@ws://host:9735')
 }
 
 function keyBits(text: string): number {
