@@ -15,6 +15,8 @@ export async function htmlReport(header: string, runs: readonly Run[]): Promise<
   }
   const plots = [plot(rates(runs)), plot(latencies(runs))]
   if (runs.filter(({ window }) => window !== null).length > 1) plots.push(plot(throughput(runs)))
+  const spread = runs.filter(({ facts }) => facts?.['channels'] !== undefined && facts['parties'] !== undefined)
+  if (new Set(spread.map(({ facts }) => facts!['channels'])).size > 1) plots.push(plot(againstChannels(spread)))
   return [
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>meridian bench</title>',
     '<style>body{font:14px system-ui,sans-serif;margin:2rem;max-width:900px}',
@@ -92,4 +94,17 @@ const throughput = (runs: readonly Run[]): EChartsOption => ({
   xAxis: { type: 'log', name: 'outstanding' },
   yAxis: { type: 'value', name: 'per s' },
   series: [{ type: 'line', data: runs.flatMap(({ window, rate }) => (window === null ? [] : [[window, rate]])) }],
+})
+
+/** A line for each window. */
+const againstChannels = (runs: readonly Run[]): EChartsOption => ({
+  title: { text: 'Rate against channels' },
+  legend: { bottom: 0 },
+  xAxis: { type: 'log', name: 'channels' },
+  yAxis: { type: 'value', name: 'per s' },
+  series: [...new Set(runs.map(({ window }) => window))].map((window) => ({
+    type: 'line',
+    name: window === null ? 'open loop' : `${window} outstanding`,
+    data: runs.filter((run) => run.window === window).map(({ facts, rate }) => [facts!['channels']!, rate]),
+  })),
 })
