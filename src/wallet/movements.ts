@@ -48,6 +48,7 @@ export class AccountMovements {
   #open = 0n
   #frozen = 0n
   readonly #channels = new Map<IdText, OwnChannel>()
+  #next = 0
 
   constructor(private readonly options: MovementsOptions) {}
 
@@ -56,11 +57,11 @@ export class AccountMovements {
     return { available: this.#available, pendingOpen: this.#open, pendingFrozen: this.#frozen }
   }
 
-  /** Every movement up to the newest block, in ledger order. */
-  async *all(): AsyncGenerator<LedgerMovement> {
+  /** Movements up to the newest block, in ledger order: of all blocks the first time, then of those that came since. */
+  async *more(): AsyncGenerator<LedgerMovement> {
     const { source } = this.options
-    for (let next = 0; ; ) {
-      const page = await source.blocks(next)
+    for (;;) {
+      const page = await source.blocks(this.#next)
       if (page.length === 0) return
       for (const { head, transactions } of page) {
         for (const bytes of transactions) {
@@ -69,7 +70,7 @@ export class AccountMovements {
           const change = await this.#changeOf(tx.value)
           if (change !== undefined) yield { block: head.height, time: head.time, ...change }
         }
-        next = head.height + 1
+        this.#next = head.height + 1
       }
     }
   }

@@ -2,8 +2,12 @@
 import t from 'tap'
 import type { KnownEvent } from '../../src/api/event-types.js'
 import type { Amount } from '../../src/base/amount.js'
+import { decodeBlock } from '../../src/chain-adapter/block.js'
 import { checksOf, csvOf, statementOf } from '../../src/cli/account-statement.js'
-import type { LedgerMovement } from '../../src/wallet/movements.js'
+import { createPool } from '../../src/privacy/pool.js'
+import { AccountMovements, type LedgerMovement } from '../../src/wallet/movements.js'
+import { must } from '../chain-adapter/fixtures.js'
+import { People } from '../wallet/people.js'
 
 const moved = (time: number, kind: LedgerMovement['kind'], change: bigint, channel: string | null = null) => ({
   block: time,
@@ -78,4 +82,49 @@ t.test('as CSV', (t) => {
   t.match(rows[9], /,punish,2.47,4.00,-1.53,/, 'more than was in the channel')
   t.match(rows.at(-1), /,redeem,-0.01,-0.01,0.00,21.72,0.20,21.92,,,block 9$/)
   t.end()
+})
+
+t.test('the ledger is read once: another look asks for what came since, and the sum is what is held', async (t) => {
+  const pool = createPool({ threads: 1 })
+  const people = new People(pool)
+  const chain = await people.ledger()
+  t.teardown(async () => {
+    await chain.close()
+    await pool.close()
+  })
+  const issuer = await people.wallet('issuer', chain)
+  const [alice, bob] = [await people.registered('alice', chain, issuer), await people.registered('bob', chain, issuer)]
+  const asked: number[] = []
+  const source = {
+    blocks: async (from: number) => {
+      asked.push(from)
+      return (await chain.blocks(from)).map((bytes) => must(decodeBlock(bytes)))
+    },
+  }
+  const { keys } = await people.get('alice')
+  const books = new AccountMovements({ source, account: keys.account, key: keys.paillier, pool })
+  const seen: [string, bigint][] = []
+  const agrees = async () => {
+    for await (const { kind, change } of books.more()) seen.push([kind, change])
+    const held = must(await alice.balance())
+    const total = held.available + held.pendingOpen + held.pendingFrozen
+    t.same(
+      seen.reduce((sum, [, change]) => sum + change, 0n),
+      total,
+    )
+  }
+  must(await issuer.mint('m', alice.account, cents(900n)))
+  await agrees()
+  const first = asked.splice(0)
+  must(await alice.transfer('t', bob.account, cents(250n)))
+  must(await bob.transfer('back', alice.account, cents(50n)))
+  must(await alice.redeem('r', cents(100n)))
+  await agrees()
+  t.ok(first[0] === 0 && asked[0] === first.at(-1), `${first} then ${asked}`)
+  t.same(seen, [
+    ['mint', 900n],
+    ['transfer', -250n],
+    ['transfer', 50n],
+    ['redeem', -100n],
+  ])
 })

@@ -36,7 +36,7 @@ interface Snapshot {
   readonly locks: number
 }
 
-/** Money may move between the looks at ledger, log and channels: the whole is read again until it agrees. */
+/** Money may move between the looks at ledger, log and channels: what came since is read until all agree. */
 const TRIES = 5
 const PAUSE_MS = 1_000
 
@@ -84,12 +84,13 @@ async function settledSnapshot(options: ExportOptions): Promise<Snapshot> {
   const chain = await connected(config.ledger, genesis, outputOf(options))
   try {
     const { account, paillier: key } = await openAccountKeys(secrets, genesis.keyBits, pool)
+    const ledger = new AccountMovements({ source: chain, account, key, pool })
+    const movements: LedgerMovement[] = []
+    const log = new EventBook(api)
     for (let tries = 1; ; tries++) {
-      const ledger = new AccountMovements({ source: chain, account, key, pool })
-      const movements: LedgerMovement[] = []
-      for await (const movement of ledger.all()) movements.push(movement)
+      for await (const movement of ledger.more()) movements.push(movement)
       const { channels, held } = await balances(api)
-      const statement = statementOf(movements, await eventsOf(api), channels)
+      const statement = statementOf(movements, await log.all(), channels)
       const locks = channels.reduce((sum, channel) => sum + (channel.phase === 'closed' ? 0 : channel.locks), 0)
       const snapshot = { statement, checks: checksOf(statement, ledger.holdings, held, channels), locks }
       if (agrees(snapshot) || tries === TRIES) return snapshot
@@ -115,12 +116,19 @@ async function balances(api: Api): Promise<{ readonly channels: ChannelBalance[]
   }
 }
 
-async function eventsOf(api: Api): Promise<KnownEvent[]> {
-  const all: KnownEvent[] = []
-  for (let after = 0; ; ) {
-    const { events, cursor } = await api.eventPage(after)
-    if (events.length === 0) return all
-    for (const event of events) if (isEventType(event.type)) all.push(EVENT_SCHEMAS[event.type].parse(event))
-    after = cursor
+/** The node's log as far as it was read. */
+class EventBook {
+  readonly #events: KnownEvent[] = []
+  #after = 0
+
+  constructor(private readonly api: Api) {}
+
+  async all(): Promise<readonly KnownEvent[]> {
+    for (;;) {
+      const { events, cursor } = await this.api.eventPage(this.#after)
+      if (events.length === 0) return this.#events
+      for (const event of events) if (isEventType(event.type)) this.#events.push(EVENT_SCHEMAS[event.type].parse(event))
+      this.#after = cursor
+    }
   }
 }
