@@ -236,7 +236,7 @@ const ofPayments = (body: Bodies) => ({
     ...get(
       '/v1/events',
       INVOICE,
-      'What happened: a page of JSON, or with `Accept: text/event-stream` a stream (SSE) after any cursor (`after`, or Last-Event-ID). At least once, in order, with stable ids; a cursor beyond the newest event is refused (`cursor_ahead`).',
+      'What happened: a page of JSON, or with `Accept: text/event-stream` a stream (SSE) after any cursor (`after`; Last-Event-ID, where there is one, counts instead). At least once, in order, with stable ids; a cursor beyond the newest event is refused (`cursor_ahead`).',
       zEvents,
     ),
     query: zPageQuery,

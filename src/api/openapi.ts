@@ -40,19 +40,27 @@ const PREFER: Json = {
   description: '`wait=SECONDS` (0 to 60, default 30): how long the answer may wait for the end of a payment.',
 }
 
+/** Their answer may wait for the end of a payment. */
+const WAITS: ReadonlySet<string> = new Set(['pay', 'rebalance'])
+
+const REPLAYED: Json = {
+  schema: { type: 'string', enum: ['true'] },
+  description: 'There where this is not the first answer to the key.',
+}
+
 function operationOf(name: string, endpoint: Endpoint): Json {
   const { scopes, text, params, answer } = endpoint
   const write = endpoint.method === 'POST'
-  const content = answerType(name)
   const statuses = write ? endpoint.statuses : [200]
-  const done = { description: text, content: { [content]: { schema: schemaOf(answer) } } }
+  const replayed = write ? { headers: { 'Idempotency-Replayed': REPLAYED } } : {}
+  const done = { description: text, ...replayed, content: contentOf(name, schemaOf(answer)) }
   return {
     operationId: name,
     summary: text,
     ...(scopes === null ? { security: [] } : { security: [{ bearer: scopes }] }),
     parameters: [
       ...inputs(params, 'path'),
-      ...(write ? [IDEMPOTENCY_KEY, ...(name === 'pay' ? [PREFER] : [])] : inputs(endpoint.query, 'query')),
+      ...(write ? [IDEMPOTENCY_KEY, ...(WAITS.has(name) ? [PREFER] : [])] : inputs(endpoint.query, 'query')),
     ],
     ...(write
       ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(endpoint.body) } } } }
@@ -64,7 +72,12 @@ function operationOf(name: string, endpoint: Endpoint): Json {
   }
 }
 
-const answerType = (name: string): string => (name === 'metrics' ? 'text/plain' : 'application/json')
+/** Events come as a page, or as frames whose `data` is one of them. */
+function contentOf(name: string, schema: Json): Json {
+  if (name === 'metrics') return { 'text/plain': { schema } }
+  const page = { 'application/json': { schema } }
+  return name === 'events' ? { ...page, 'text/event-stream': { schema: { type: 'string' } } } : page
+}
 
 /** `/v1/channels/:id` → `/v1/channels/{id}` */
 const templateOf = (path: string): string => path.replace(/:(\w+)/g, '{$1}')

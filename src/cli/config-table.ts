@@ -29,6 +29,7 @@ const whole = (min: number, max: number) =>
     ),
     `${min} to ${max}`,
   )
+const hasPort = (given: string): boolean => Number(given.slice(given.lastIndexOf(':') + 1)) <= 65_535
 const text = (accepts: (text: string) => boolean, bounds: string) => kind(z.string().refine(accepts, bounds), bounds)
 const choice = <const T extends readonly string[]>(values: T) => kind(z.enum(values), values.join(', '))
 
@@ -119,14 +120,17 @@ export const CONFIG = {
     'What it says about state is believed (SECURITY.md): use one that you trust.',
   ),
   listen: key(
-    text((given) => /^[^\s/]+:\d{1,5}$/.test(given), 'host:port, such as 127.0.0.1:9735'),
+    text((given) => /^[^\s/]+:\d{1,5}$/.test(given) && hasPort(given), 'host:port, such as 127.0.0.1:9735'),
     '127.0.0.1:0',
     'Host and port for peers; port 0 takes a free one.',
     null,
     'An address of 0.0.0.0 is reachable from everywhere.',
   ),
   announce: optional(
-    text((given) => /^wss?:\/\/[A-Za-z0-9.:[\]-]{1,250}$/.test(given), 'ws://host:port or wss://host:port'),
+    text(
+      (given) => /^wss?:\/\/[A-Za-z0-9.:[\]-]{1,250}$/.test(given) && URL.canParse(given),
+      'ws://host:port or wss://host:port',
+    ),
     'Where peers and payers reach this node, if not where it listens: behind a relay, a proxy, NAT. Told to peers.',
     'A wrong one makes invoices that nobody can pay.',
   ),

@@ -1,4 +1,5 @@
 /** The log of a node: events and their plain fields; no amount, no peer bytes, no secret (SECURITY.md). */
+import { openSync } from 'node:fs'
 import { join } from 'node:path'
 import { destination, pino } from 'pino'
 import type { LogFields, Logger } from '../wire/environment.js'
@@ -14,11 +15,22 @@ export interface NodeLog extends Logger {
 }
 
 const STANDARD_ERROR = 2
+/** Lines that wait for a log that does not take them; what comes above it is lost. */
+const WAITING_CHARACTERS = 1_048_576
 
+/**
+ * A log that cannot be opened is said before anything runs; one that fails later (its disk is full) ends no payment: it is
+ * said once, and what it does not take is lost. @throws the system's error
+ */
 export function openNodeLog(dir: string, config: Pick<Config, 'log_level' | 'log_file'>): NodeLog {
   const { log_level: level, log_file } = config
-  const dest = log_file === '-' ? STANDARD_ERROR : (log_file ?? join(dir, 'node.log'))
-  const file = destination({ dest, append: true, mode: 0o600, sync: false })
+  const path = log_file ?? join(dir, 'node.log')
+  const dest = path === '-' ? STANDARD_ERROR : openSync(path, 'a', 0o600)
+  const file = destination({ dest, sync: false, maxLength: WAITING_CHARACTERS })
+  file.once('error', (error: NodeJS.ErrnoException) => {
+    file.on('error', () => {}) // said already
+    process.stderr.write(`meridian: the log ${path} takes no line: ${error.code ?? error.name}; the node goes on\n`)
+  })
   const redact = { paths: SECRET_NAMES, censor: '[redacted]' }
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact }, file)
   const write = (at: LogLevel) => (event: string, fields?: LogFields) => log[at](fields ?? {}, event)
@@ -29,6 +41,10 @@ export function openNodeLog(dir: string, config: Pick<Config, 'log_level' | 'log
     close: () =>
       new Promise((resolve) => {
         file.once('close', resolve)
+        file.once('error', () => {
+          file.destroy() // it would try for ever
+          resolve()
+        })
         file.end()
       }),
   }

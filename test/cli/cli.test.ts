@@ -14,6 +14,7 @@ import { readGenesis, readSecrets } from '../../src/cli/directory.js'
 import { EXIT, exitCodeOf } from '../../src/cli/exit.js'
 import { configOf } from '../../src/cli/hosted-node.js'
 import { nearestName } from '../../src/cli/nearest.js'
+import { openNodeLog } from '../../src/cli/node-log.js'
 import { group, type verb } from '../../src/cli/verb.js'
 import { loadVerbs } from '../../src/cli/verbs/index.js'
 import { createPool } from '../../src/privacy/pool.js'
@@ -225,6 +226,8 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
     [{ role: 'bank', ledger }, /"role"/],
     [{ role: 'hub', ledger: 'ftp://x' }, /an address such as/],
     [{ role: 'hub' }, /has no "ledger"/],
+    [{ role: 'hub', ledger, listen: '127.0.0.1:65536' }, /"listen"/],
+    [{ role: 'hub', ledger, announce: 'ws://hub.example:65536' }, /"announce"/],
     [{ role: 'hub', ledger, api_port: 65_536 }, /"api_port"/],
     [[], /no JSON object/],
   ]
@@ -249,6 +252,13 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
   t.throws(() => moreSettings('drian_s=5'), { message: /drain_s/ })
   t.match(await readConfig(at('alice'), moreSettings('drain_s=5')), { drain_s: 5 })
   write({ role: 'hub', ledger })
+  const unwritable = ['start', '--dir', at('alice'), '--set', `log_file=${at('nowhere', 'x.log')}`]
+  t.match(await run(unwritable, env), { code: EXIT.refused, err: /^meridian: ENOENT/ }, 'said before anything runs')
+  if (existsSync('/dev/full')) {
+    const log = openNodeLog(home, { log_level: 'info', log_file: '/dev/full' })
+    log.info('a line', { that: 'finds no room' })
+    await log.close() // it ends, and what failed ended nothing else
+  }
   const made = async (flags: ConfigFile) => configOf(await readConfig(at('alice'), flags), { amountBits: 48 }, false)
   t.match(await made({}), { forwarding: true, announceChannels: true })
   t.match(await made({ announce_channels: false }), { announceChannels: false })

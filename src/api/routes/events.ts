@@ -17,7 +17,8 @@ const STREAM_PAGE = 256
 export function addEventRoutes(routes: Routes): void {
   const { api, metrics, node, stopping } = routes
   routes.read(api.events, async ({ query: { after, limit = LIMITS.api_page }, request, reply }) => {
-    const cursor = after ?? lastEventId(request)
+    // An EventSource comes back with the address it began with and the last id it has.
+    const cursor = lastEventId(request) ?? after ?? 0
     // Silence until the log has grown so far would lose whatever comes before.
     if (cursor > node.events.last) throw new MeridianError('cursor_ahead')
     if (wantsPage(request)) {
@@ -41,9 +42,9 @@ export function addEventRoutes(routes: Routes): void {
 const wantsPage = ({ headers }: FastifyRequest): boolean =>
   /application\/json/.test(headers.accept ?? '') && !/text\/event-stream/.test(headers.accept ?? '')
 
-function lastEventId({ headers }: FastifyRequest): number {
+function lastEventId({ headers }: FastifyRequest): number | undefined {
   const id = headers['last-event-id']
-  return id === undefined ? 0 : (parseAs(zPageQuery, { after: id }).after ?? 0)
+  return id === undefined ? undefined : parseAs(zPageQuery, { after: id }).after
 }
 
 async function stream({ node, stopping, heartbeat_ms, stall_ms }: Routes, out: ServerResponse, from: number) {
