@@ -18,6 +18,7 @@ import { pairOf } from './simulate/network.js'
 
 const AMOUNT = 120_000n
 const FEE_MAX = 1_000n as Amount
+const SLICE_S = 10
 const sizes = { sends: 100_000n, carries: 100_000n, amount: AMOUNT }
 
 /** The stage with everybody on it, and what a caller does there. */
@@ -58,8 +59,8 @@ class Play {
   }
 
   async pass(seconds: number): Promise<void> {
-    for (let passed = 0; passed < seconds; passed += 10) {
-      await this.stage.schedule.advance(10_000)
+    for (let passed = 0; passed < seconds; passed += SLICE_S) {
+      await this.stage.schedule.advance(SLICE_S * 1_000)
       this.stage.ledger.propose()
       await this.rest()
     }
@@ -251,3 +252,51 @@ t.test('R5: where one part can never arrive, another path carries it, and the pa
   }
   t.ok(attempts > parts, `${attempts} attempts for ${parts} parts`)
 })
+
+t.test(
+  'L8, C10: a lock that a hub sits on, or the payee: pending until it is dead, then back; nobody forces a close',
+  async (t) => {
+    const chain = await found({
+      name: 'chain',
+      people: ['payer', 'payee'],
+      hubs: ['near', 'far'],
+      channels: [
+        ['payer', 'near', 100_000n, 10_000n],
+        ['near', 'far', 100_000n, 10_000n],
+        ['payee', 'far', 10_000n, 100_000n],
+      ],
+      amount: 50_000n,
+    })
+    /** Who sits on it, and whether its peer upstream hears nothing more from it either. */
+    for (const [who, silent] of [
+      ['payee', false],
+      ['far', false],
+      ['far', true],
+    ] as const) {
+      const play = await Play.of(chain)
+      await play.pass(30)
+      t.equal(play.node('payer').status().graphChannels, 1, 'gossip has come')
+      const text = await play.invoice(50_000n)
+      Object.assign(play.parts(who).obligations, { arrived: () => undefined })
+      must(await play.pay(text))
+      if (silent) play.stall('near', 'far')
+      const [lock] = play
+        .parts(who)
+        .channels.all()
+        .flatMap(({ state }) => state.current.content.locks)
+      const { expiry } = lock!
+      let early = 0
+      for (let slices = 0; play.view().status === 'pending' && slices < 1_000; slices++) {
+        await play.pass(SLICE_S)
+        if (play.view().status !== 'pending' && play.node('payer').time <= expiry) early += 1
+      }
+      t.equal(early, 0, 'not before the lock is dead')
+      t.match(play.view(), { status: 'failed', attempts: 1, receipt: null }, `${who}${silent ? ', silent' : ''}`)
+      t.ok(play.node('payer').time < expiry + 900, 'and soon after it: no other lock had to expire')
+      play.stall('near', 'far', false)
+      await play.rest()
+      t.same(play.gained(), {})
+      play.idle(t)
+    }
+  },
+)
