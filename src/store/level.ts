@@ -15,7 +15,7 @@ import { logSuspicions } from './level-log.js'
 import { checkBatch, FIRST_USER_KEY, ownKey } from './own-rows.js'
 
 /** The layout that this program reads and writes; any other on disk is refused (`store_newer`, `store_older`). */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 const SCHEMA_KEY = ownKey('schema')
 
 export interface LevelOptions {

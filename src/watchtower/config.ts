@@ -4,7 +4,7 @@ export interface TowerConfig {
   readonly channelsPerClient: number
   /** States and secrets of one client, bytes. */
   readonly bytesPerClient: number
-  /** Reveal jobs of one client that are not yet past their deadline; about one channel, as many as are still free. */
+  /** Reveal jobs of one client that are not yet past their deadline; about one peer, as many as are still free. */
   readonly jobsPerClient: number
   /** Requests of one client in a second; above it the client is read more slowly (W3). */
   readonly requestsPerSecond: number

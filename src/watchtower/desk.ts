@@ -149,13 +149,14 @@ export class Desk {
     }
     const known = jobs.get(client, job)
     if (known !== undefined) {
-      const same = equalBytes(cbor(known), cbor({ client, ...body }))
+      const { client: _client, peer: _peer, ...asked } = known
+      const same = equalBytes(cbor(asked), cbor(body))
       return same ? async () => receipt() : refused('revealJob', 'tower_job_conflict', channel, job)
     }
-    if (books.watchedFor(channel, client) === undefined) {
-      return refused('revealJob', 'tower_not_watched', channel, job)
-    }
-    const about = { now: view().time, aboutChannel: jobs.about(client, channel) }
+    const watched = books.watchedFor(channel, client)
+    if (watched === undefined) return refused('revealJob', 'tower_not_watched', channel, job)
+    const { peer } = watched
+    const about = { now: view().time, peer, aboutPeer: jobs.about(client, peer) }
     const terms = { ledger: chain.ledger, tower: this.#account, client, ...about }
     const row = takeJob(body, terms, books.usage(client), config)
     if (!row.ok) return refused('revealJob', row.error.code, channel, job)

@@ -43,6 +43,7 @@ export function admit(
     channel: view.channel,
     client,
     side: side as Side,
+    peer: view.accounts[otherSide(side as Side)],
     channelKeys: [view.channelKeys[0], view.channelKeys[1]],
     stateZero: view.state,
     newest: null,
@@ -161,8 +162,10 @@ interface JobTerms {
   readonly client: AccountId
   /** Ledger time of the tower's view. */
   readonly now: number
-  /** Jobs that the client has about this channel. */
-  readonly aboutChannel: number
+  /** The other party of the channel. */
+  readonly peer: AccountId
+  /** Jobs that the client has about its channels with that party. */
+  readonly aboutPeer: number
 }
 
 /**
@@ -171,17 +174,18 @@ interface JobTerms {
  */
 export function takeJob(
   request: TowerMessageOf<'revealJob'>,
-  { ledger, tower, client, now, aboutChannel }: JobTerms,
+  { ledger, tower, client, now, peer, aboutPeer }: JobTerms,
   usage: Usage,
   config: TowerConfig,
 ): Result<JobRow> {
   const { job, channel, task, delegation } = request
   if (task.deadline < now || task.deadline > now + config.jobAheadMax) return refuse('tower_job_late')
   if (usage.jobs >= config.jobsPerClient) return refuse('tower_quota', 'jobs')
-  // No more than are still free: one payer's channel leaves half of its payee's quota to the others, n leave 1/(n + 1).
-  if (aboutChannel >= config.jobsPerClient - usage.jobs) return refuse('tower_quota', 'jobs of one channel')
+  // No more than are still free: one payer leaves half of its payee's quota to the others, however many channels it has;
+  // n payers leave 1/(n + 1).
+  if (aboutPeer >= config.jobsPerClient - usage.jobs) return refuse('tower_quota', 'jobs of one peer')
   if (!curve.verify(delegationDigest(ledger, client, tower), delegation, client)) {
     return refuse('bad_signature', 'delegation')
   }
-  return ok({ client, job, channel, task, delegation })
+  return ok({ client, job, channel, peer, task, delegation })
 }

@@ -18,8 +18,7 @@ interface Entry {
 
 const nameOf = ({ client, job }: Pick<JobRow, 'client' | 'job'>): string => `${idText(client)}/${idText(job)}`
 
-const pairOf = ({ client, channel }: { readonly client: AccountId; readonly channel: Uint8Array }): string =>
-  `${idText(client)}/${idText(channel)}`
+const pairOf = ({ client, peer }: Pick<JobRow, 'client' | 'peer'>): string => `${idText(client)}/${idText(peer)}`
 
 export class Jobs {
   readonly #entries = new Map<string, Entry>()
@@ -27,8 +26,8 @@ export class Jobs {
   readonly #byPoint = new Map<string, Set<string>>()
   readonly #due = new Map<string, Set<string>>()
   readonly #schedule = new Schedule()
-  /** Client and channel → how many. */
-  readonly #byChannel = new Map<string, number>()
+  /** Client and peer → how many. */
+  readonly #byPeer = new Map<string, number>()
 
   get size(): number {
     return this.#entries.size
@@ -38,16 +37,16 @@ export class Jobs {
     return this.#entries.get(nameOf({ client, job }))?.row
   }
 
-  /** Of one client, about one of its channels. */
-  about(client: AccountId, channel: Uint8Array): number {
-    return this.#byChannel.get(pairOf({ client, channel })) ?? 0
+  /** Of one client, about its channels with one peer. */
+  about(client: AccountId, peer: AccountId): number {
+    return this.#byPeer.get(pairOf({ client, peer })) ?? 0
   }
 
   #count(row: JobRow, change: number): void {
     const pair = pairOf(row)
-    const next = (this.#byChannel.get(pair) ?? 0) + change
-    if (next === 0) this.#byChannel.delete(pair)
-    else this.#byChannel.set(pair, next)
+    const next = (this.#byPeer.get(pair) ?? 0) + change
+    if (next === 0) this.#byPeer.delete(pair)
+    else this.#byPeer.set(pair, next)
   }
 
   /** Derived jobs whose point was not yet seen. */

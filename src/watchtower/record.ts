@@ -22,6 +22,8 @@ export const zWatched = z.strictObject({
   /** The party's account, and which side of the channel it is. */
   client: zPoint,
   side: zSide,
+  /** The other party's account. */
+  peer: zPoint,
   /** From the ledger's view: what `postable` judges by. */
   channelKeys: z.tuple([zPoint, zPoint]),
   stateZero: zDigest,
@@ -38,6 +40,8 @@ export const zJobRow = z.strictObject({
   client: zPoint,
   job: zBytes(32),
   channel: zDigest,
+  /** The other party of that channel: whose locks the job is about. */
+  peer: zPoint,
   task: zRevealTask,
   /** The client's, over delegationDigest (L8). */
   delegation: zSignature,

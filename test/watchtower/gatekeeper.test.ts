@@ -236,10 +236,14 @@ t.test('quotas: bytes and jobs per client, requests per second by reading more s
     )
   }
   t.equal(await a.verdict(job('second')), 'jobReceipt')
-  t.equal(await a.verdict(job('third')), 'tower_quota', 'one channel takes no more than are left to the others')
+  t.equal(await a.verdict(job('third')), 'tower_quota', 'one payer takes no more than are left to the others')
   const scalar = world.scalar()
-  const other = jobOf(world, alice, second, 'other', { kind: 'deadline', scalar, from: 9_000, deadline: 9_000 })
-  t.equal(await a.verdict(other), 'jobReceipt', 'which have room')
+  const about = (one: typeof second, name: string) =>
+    jobOf(world, alice, one, name, { kind: 'deadline', scalar, from: 9_000, deadline: 9_000 })
+  t.equal(await a.verdict(about(second, 'another channel')), 'tower_quota', 'by no further channel either')
+  const others = yard.plant('of another payer', [mallory.account, alice.account])
+  await a.register(others)
+  t.equal(await a.verdict(about(others, 'other')), 'jobReceipt', 'which have room')
   if (first.name !== 'revealJob') return t.fail('a job')
   t.equal(await a.verdict({ name: 'cancelJob', body: { job: first.body.job } }), 'jobCancelled')
   t.equal(await a.verdict(job('third')), 'jobReceipt', 'what is cancelled makes room')
