@@ -103,6 +103,7 @@ export class Node {
       obligations.resume(tx, owed)
       payments.takeUp(tx, open)
     })
+    await towers.withdrawJobs(directory.store)
     if (config.listen !== null) {
       const listening = await peers.listen(config.listen.host, config.listen.port)
       if (!listening.ok) return listening

@@ -4,19 +4,21 @@
  * claim pays for, before we acknowledge that claim; and, if the operator chose so, every forward that is under way.
  * A job ends with its lock.
  */
-import { bytesToHex, utf8 } from '../base/bytes.js'
+import { bytesToHex, readU64, u64, utf8 } from '../base/bytes.js'
 import { otherSide, type PublicLock, type Side } from '../base/channel-state.js'
 import { encodeAs } from '../base/codec.js'
 import type { Point } from '../base/curve/index.js'
 import { taggedHash } from '../base/digest.js'
 import { idText } from '../base/ids.js'
 import { type RevealTask, zRevealTask } from '../base/message/tower.js'
+import type { Row, Store } from '../base/ports/store.js'
 import { keyOf } from '../channel/operation.js'
 import { findLock } from '../channel/predicate.js'
 import type { Channel } from '../channel/types.js'
 import type { LockRef, Obligation } from '../router/obligation-record.js'
 import { hopScalar } from '../router/onion/crypto.js'
 import { pointAfter } from '../router/point-lock.js'
+import { tableKey, tableRange } from '../store/tables.js'
 import type { JobRequest, TowerClient } from '../watchtower/client.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
@@ -35,6 +37,8 @@ export interface JobParts {
   readonly isRevealed: (point: Point) => boolean
   /** No tower will: the channel itself reveals what it knows of this lock. */
   readonly reveal: (channel: LiveChannel, lock: { readonly from: Side; readonly id: number }) => void
+  /** No tower has this job any more: its row may go. */
+  readonly forget: (id: Uint8Array) => void
   /** What waited on this channel for a job may go on. */
   readonly release: (channel: LiveChannel) => void
 }
@@ -51,6 +55,26 @@ interface Job {
   downstream: LiveChannel | undefined
 }
 
+/** What towers were given, until each has said that it has it no more: a restart must not forget to cancel it. */
+export interface GivenJob {
+  readonly id: Uint8Array
+  /** Ledger time after which the towers forget it by themselves. */
+  readonly deadline: number
+}
+
+const ID_BYTES = 32
+const GIVEN = utf8('given job')
+export const givenKey = (id: Uint8Array): Uint8Array => tableKey('node', GIVEN, id)
+const givenRow = ({ id, deadline }: GivenJob): Row => ({ key: givenKey(id), value: u64(deadline) })
+
+export async function givenJobs(store: Pick<Store, 'range'>): Promise<GivenJob[]> {
+  const given: GivenJob[] = []
+  for await (const { key, value } of store.range(tableRange('node', GIVEN))) {
+    given.push({ id: key.slice(-ID_BYTES), deadline: readU64(value) ?? 0 })
+  }
+  return given
+}
+
 const nameOf = (channel: LiveChannel, lock: { readonly from: Side; readonly id: number }): string =>
   `${channel.text}/${keyOf(lock)}`
 
@@ -62,6 +86,8 @@ export class TowerJobs {
   readonly #blocking = new Map<string, Set<Job>>()
   /** Incoming lock → the channel on which its scalar was claimed from us. */
   readonly #paidFor = new Map<string, LiveChannel>()
+  /** By id: towers that have yet to say that they do not have it. */
+  readonly #withdrawn = new Map<string, Set<string>>()
 
   constructor(private readonly parts: JobParts) {}
 
@@ -76,6 +102,30 @@ export class TowerJobs {
       }
     }
     for (const channel of all) this.#review(tx, channel)
+  }
+
+  /** After a start, when all that is owed is known: what towers still have of locks that are out (T3: it fills our quota). */
+  withdraw(given: readonly GivenJob[]): void {
+    for (const { id, deadline } of given) {
+      if (this.#byId.has(bytesToHex(id))) continue
+      if (deadline < this.parts.now()) this.parts.forget(id)
+      else this.#withdraw(id)
+    }
+  }
+
+  /** A tower does not have it, or not any more. */
+  cancelled(tower: TowerClient, id: Uint8Array): void {
+    const towers = this.#withdrawn.get(bytesToHex(id))
+    towers?.delete(idText(tower.account))
+    if (towers?.size !== 0) return
+    this.#withdrawn.delete(bytesToHex(id))
+    this.parts.forget(id)
+  }
+
+  #withdraw(id: Uint8Array): void {
+    const { clients } = this.parts
+    this.#withdrawn.set(bytesToHex(id), new Set(clients.map(({ account }) => idText(account))))
+    for (const client of clients) client.cancel(id)
   }
 
   stepped(tx: Tx, channel: LiveChannel, before: Channel): void {
@@ -195,6 +245,7 @@ export class TowerJobs {
     this.#byId.set(bytesToHex(id), job)
     this.#block(job, downstream)
     tx.undo(() => this.#remove(channel, name))
+    tx.put(givenRow({ id, deadline: task.deadline }))
     tx.after(() => {
       for (const client of this.parts.clients) client.job(job.request)
     })
@@ -213,8 +264,7 @@ export class TowerJobs {
     if (this.#jobOf(name) === undefined) return
     tx.after(() => {
       const job = this.#remove(channel, name)
-      if (job === undefined) return
-      for (const client of this.parts.clients) client.cancel(job.request.id)
+      if (job !== undefined) this.#withdraw(job.request.id)
     })
   }
 

@@ -11,6 +11,7 @@ import { type AccountId, type ChannelId, idText, type LedgerId } from '../base/i
 import type { ChannelMessage } from '../base/message/channel.js'
 import { receipt as receiptMessage } from '../base/message/tower.js'
 import type { LedgerTime } from '../base/ports/chain.js'
+import type { Store } from '../base/ports/store.js'
 import { delegationDigest } from '../base/transaction.js'
 import type { ExitTerms } from '../chain-adapter/contract/channel-rules.js'
 import { exitTerms } from '../channel/content.js'
@@ -28,7 +29,7 @@ import type { Engine, Tx } from './engine.js'
 import { Gate } from './gate.js'
 import type { LiveChannel } from './live-channel.js'
 import type { LockFacts } from './offered.js'
-import { TowerJobs } from './tower-jobs.js'
+import { givenJobs, givenKey, TowerJobs } from './tower-jobs.js'
 import { type SurveyParts, TowerSurvey, towersThatKnow } from './tower-survey.js'
 
 export interface TowersParts extends LockFacts {
@@ -92,6 +93,7 @@ export class Towers {
       now: () => parts.view().time,
       isRevealed: (point) => parts.registry.of(parts.engine, point) !== undefined,
       reveal: (channel, lock) => parts.channels.input(channel, { type: 'revealWanted', lock }),
+      forget: (id) => parts.engine.do((tx) => tx.delete(givenKey(id))),
       release: (channel) => this.#gate.release(channel),
     })
   }
@@ -107,6 +109,11 @@ export class Towers {
       this.#jobs.resume(tx)
     })
     for (const client of this.#clients) client.start(this.parts.connect)
+  }
+
+  /** After all that is owed was taken up. */
+  async withdrawJobs(store: Pick<Store, 'range'>): Promise<void> {
+    this.#jobs.withdraw(await givenJobs(store))
   }
 
   close(): void {
@@ -236,6 +243,7 @@ export class Towers {
         receipt: (body) => this.#receipt(client, body),
         job: (id) => this.#jobs.receipted(client, id),
         jobRefused: (id) => this.#jobs.refused(client, id),
+        jobCancelled: (id) => this.#jobs.cancelled(client, id),
       },
       logger,
       timers,

@@ -120,20 +120,23 @@ function secretsFrom(store: RevocationStore, held: number, whole: boolean): Give
 export class JobWork extends Work {
   receipted = false
   cancelled = false
+  /** The tower may have it: by this process, or by one before it where only the name is left. */
+  sent: boolean
 
   constructor(
-    readonly request: JobRequest,
-    private readonly delegation: Signature,
+    readonly id: Uint8Array,
+    private readonly wanted?: { readonly request: JobRequest; readonly delegation: Signature },
   ) {
     super()
+    this.sent = wanted === undefined
   }
 
   next(): TowerRequest | undefined {
-    const { id, channel, task } = this.request
-    if (this.cancelled) return { name: 'cancelJob', body: { job: id } }
-    return this.receipted
-      ? undefined
-      : { name: 'revealJob', body: { job: id, channel, task, delegation: this.delegation } }
+    if (this.cancelled) return { name: 'cancelJob', body: { job: this.id } }
+    if (this.receipted || this.wanted === undefined) return undefined
+    this.sent = true
+    const { request, delegation } = this.wanted
+    return { name: 'revealJob', body: { job: this.id, channel: request.channel, task: request.task, delegation } }
   }
 }
 
@@ -150,8 +153,11 @@ export class RetrieveWork extends Work {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  end(found: Retrieved | undefined): void {
-    for (const resolve of this.#waiting.splice(0)) resolve(found)
+  /** @param found null where the tower does not watch the channel: it holds nothing */
+  end(found: Retrieved | null | undefined): void {
+    const channel = this.channel as Uint8Array as Retrieved['channel']
+    const answer = found === null ? { channel, newest: null, secrets: { count: 0, slots: [] } } : found
+    for (const resolve of this.#waiting.splice(0)) resolve(answer)
   }
 
   next(): TowerRequest {

@@ -42,6 +42,8 @@ export interface ClientEvents {
   job(id: Uint8Array): void
   /** The tower does not take the job, now or ever. */
   jobRefused(id: Uint8Array): void
+  /** The tower has it no more, or never had it. */
+  jobCancelled(id: Uint8Array): void
 }
 
 export interface ClientOptions {
@@ -128,17 +130,25 @@ export class TowerClient {
   job(request: JobRequest): void {
     const name = bytesToHex(request.id)
     if (this.#jobs.has(name)) return
-    const work = new JobWork(request, this.options.delegation)
+    const work = new JobWork(request.id, { request, delegation: this.options.delegation })
     this.#jobs.set(name, work)
     this.#want(work)
   }
 
-  /** Its lock is out. */
+  /** Its lock is out. One that this process does not know was given by an earlier one. */
   cancel(id: Uint8Array): void {
-    const work = this.#jobs.get(bytesToHex(id))
-    if (work === undefined) return
+    const name = bytesToHex(id)
+    const work = this.#jobs.get(name) ?? new JobWork(id)
     work.cancelled = true
-    this.#want(work)
+    this.#jobs.set(name, work)
+    if (!work.sent || work.stopped !== undefined) this.#cancelled(name, id)
+    else this.#want(work)
+  }
+
+  #cancelled(name: string, id: Uint8Array): void {
+    this.#drop(this.#jobs, name)
+    this.options.events.jobCancelled(id)
+    this.#pump()
   }
 
   /** What the tower holds, asked over every connection until it says so; undefined where this client closes first. */
@@ -305,8 +315,7 @@ export class TowerClient {
     const name = bytesToHex(job)
     const work = this.#jobs.get(name)
     if (work?.asked?.name !== 'cancelJob') return this.#unasked(work)
-    this.#drop(this.#jobs, name)
-    this.#pump()
+    this.#cancelled(name, job)
   }
 
   #retrieved(body: Retrieved): undefined {
@@ -324,16 +333,15 @@ export class TowerClient {
     const known: ErrorCode = isErrorCode(code) ? code : 'unavailable'
     this.options.logger.info('tower.refused', { tower: idText(this.account), code: known })
     if (work instanceof JobWork && !work.cancelled && (FOR_GOOD.has(known) || known === 'tower_quota')) {
-      this.options.events.jobRefused(work.request.id)
+      this.options.events.jobRefused(work.id)
     }
     if (work instanceof RetrieveWork && known === 'tower_not_watched') {
       this.#drop(this.#retrievals, idText(work.channel))
-      work.end(holdsNothing(work.channel))
+      work.end(null)
       return this.#pump()
     }
-    if (FOR_GOOD.has(known)) {
-      work.stopped = known
-    } else this.#rest(work, known)
+    if (FOR_GOOD.has(known)) work.stopped = known
+    else this.#rest(work, known)
     this.#answered(work)
   }
 
@@ -387,11 +395,5 @@ export class TowerClient {
     this.options.logger.warn('tower.fault', { tower: idText(this.account), code })
   }
 }
-
-const holdsNothing = (channel: ChannelId): Retrieved => ({
-  channel: channel as Uint8Array as Retrieved['channel'],
-  newest: null,
-  secrets: { count: 0, slots: [] },
-})
 
 export type { Held, JobRequest, Retrieved, TowerRequest, Watched }

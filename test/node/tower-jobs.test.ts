@@ -7,6 +7,7 @@ import { idText } from '../../src/base/ids.js'
 import { TOWER_REQUEST_TYPES, type TowerAnswer, type TowerMessageOf } from '../../src/base/message/tower.js'
 import type { NodeConfig } from '../../src/node/config.js'
 import { readChannelRow } from '../../src/node/live-channel.js'
+import { givenJobs } from '../../src/node/tower-jobs.js'
 import { tableKey } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
 import { unanswered } from './adversary.js'
@@ -102,6 +103,36 @@ t.test('a forward under way is told as a pair of hops only where the operator ch
   t.equal(derived.task.deadline, task.deadline)
 })
 
+t.test(
+  'a job whose end the tower did not confirm is cancelled again after a restart, one that is wanted is not',
+  async (t) => {
+    const ends = (id: Uint8Array) =>
+      tower.heard.filter((one) => one.name === 'cancelJob' && idText(one.body.job) === idText(id))
+    tower.twist = (answer) => (answer.name === 'jobCancelled' ? undefined : answer)
+    const before = jobsHeard('deadline').length
+    await pay('again')
+    await succeeded('again')
+    const { job } = jobsHeard('deadline')[before]!
+    await until(() => ends(job).length === 1)
+    withholdJobs()
+    const wanted = jobsHeard('deadline').length
+    await pay('wanted')
+    await until(() => jobsHeard('deadline').length > wanted && waiting() > 0)
+    const { job: held } = jobsHeard('deadline')[wanted]!
+    await restart(config)
+    await until(() => ends(job).length >= 2)
+    t.equal(ends(held).length, 0)
+    t.same(
+      (await givenJobs(hub.directory.store)).map(({ id }) => idText(id)).filter((id) => id === idText(held)).length,
+      1,
+    )
+    tower.twist = (answer) => answer
+    await reconnect()
+    await succeeded('wanted')
+    await until(async () => (await givenJobs(hub.directory.store)).length === 0)
+  },
+)
+
 t.test('a hub that leads downstream waits with its commit', async (t) => {
   const dave = await village.start('dave', config)
   await village.fund(dave, 1_000n)
@@ -113,7 +144,7 @@ t.test('a hub that leads downstream waits with its commit', async (t) => {
   )
   const { version } = dave.node.channel(channel)!
   must(await payer.node.pay('four', text, cents(10n)))
-  await until(() => hub.node.channel(channel)!.towerWaiting > 0 && jobsHeard('deadline').length >= 4)
+  await until(() => hub.node.channel(channel)!.towerWaiting > 0 && jobsHeard('deadline').length >= 6)
   t.equal(dave.node.channel(channel)!.version, version + 1, 'the lock is in, its claim is in no commit that left')
   tower.twist = (answer) => answer
   await reconnect()

@@ -55,6 +55,7 @@ class Bench implements ClientEvents {
   readonly answers: Held[] = []
   readonly jobs: Uint8Array[] = []
   readonly refused: Uint8Array[] = []
+  readonly gone: Uint8Array[] = []
   ended: ErrorCode | undefined
   now = 0
   #due: { readonly at: number; readonly task: () => void }[] = []
@@ -90,18 +91,11 @@ class Bench implements ClientEvents {
     })
   }
 
-  registered(_channel: ChannelId, held: Held): void {
-    this.answers.push(held)
-  }
-  receipt(body: ReceiptBody): void {
-    this.receipts.push(body)
-  }
-  job(id: Uint8Array): void {
-    this.jobs.push(id)
-  }
-  jobRefused(id: Uint8Array): void {
-    this.refused.push(id)
-  }
+  registered = (_channel: ChannelId, held: Held) => void this.answers.push(held)
+  receipt = (body: ReceiptBody) => void this.receipts.push(body)
+  job = (id: Uint8Array) => void this.jobs.push(id)
+  jobRefused = (id: Uint8Array) => void this.refused.push(id)
+  jobCancelled = (id: Uint8Array) => void this.gone.push(id)
 
   connect(): void {
     this.ended = undefined
@@ -359,7 +353,12 @@ t.test('jobs: receipted once by signature, cancelled by name, and retrievals tha
   bench.client.cancel(id)
   t.match(bench.take(), [{ name: 'cancelJob', body: { job: id } }])
   bench.say({ name: 'jobCancelled', body: { job: id } })
-  t.equal(bench.client.status().jobs, 1)
+  bench.client.cancel(other)
+  t.same([bench.take(), bench.gone], [[], [id, other]], 'what it never took it need not forget')
+  const older = sha256(utf8('of another process'))
+  bench.client.cancel(older)
+  t.match(bench.take(), [{ name: 'cancelJob', body: { job: older } }])
+  t.equal(bench.client.status().jobs, 1, 'until it says so')
   const asked = bench.client.retrieve(channelOf('two'))
   t.match(bench.take(), [{ name: 'retrieve' }])
   bench.refuse('retrieve', channelOf('two'), 'tower_not_watched')
@@ -367,7 +366,7 @@ t.test('jobs: receipted once by signature, cancelled by name, and retrievals tha
   const found = bench.client.retrieve(channelOf('one'))
   t.match(bench.take(), [{ name: 'retrieve' }])
   bench.connect()
-  t.match(bench.take(), [{ name: 'revealJob' }, { name: 'retrieve' }], 'asked until it answers')
+  t.match(bench.take(), [{ name: 'cancelJob' }, { name: 'retrieve' }], 'asked until it answers')
   const channel = channelOf('one') as Uint8Array as ReceiptBody['channel']
   bench.say({ name: 'retrieved', body: { channel, newest: null, secrets: { count: 0, slots: [] } } })
   t.match(await found, { newest: null })
