@@ -72,6 +72,7 @@ class Host {
           receipt: ({ channel }) => this.#waiting.get(idText(channel))?.(),
           job: () => undefined,
           jobRefused: () => undefined,
+          jobCancelled: () => undefined,
         },
         logger: silent,
         timers: systemTimers,
