@@ -1,5 +1,5 @@
 import type { Brand } from './brand.js'
-import { bigintToBytes, bytesToBigint } from './bytes.js'
+import { bytesToBigint } from './bytes.js'
 import { ok, type Result, refuse } from './result.js'
 
 /** Minor units (cents), 0 <= v < 2^L. */
@@ -25,10 +25,19 @@ export const plus = (...parts: readonly Amount[]): Amount => parts.reduce((sum, 
 /** `ceil(ppm * value / 10^6)`: R3's proportional fee, rounded up. */
 export const ppmRoundedUp = (value: Amount, ppm: bigint): Amount => ((value * ppm + 999_999n) / 1_000_000n) as Amount
 
-export const amountToBytes = (value: Amount): Uint8Array => bigintToBytes(value, AMOUNT_BYTES)
+/** @throws RangeError where it does not fit: the caller's range check is missing. */
+export function amountToBytes(value: Amount): Uint8Array {
+  if (BigInt.asUintN(AMOUNT_BITS_MAX, value) !== value) throw new RangeError('amountToBytes: out of range')
+  const out = new Uint8Array(AMOUNT_BYTES)
+  new DataView(out.buffer).setBigUint64(0, value)
+  return out
+}
 
 /** Length is the schema's business. */
-export const amountFromBytes = (bytes: Uint8Array): Amount => bytesToBigint(bytes) as Amount
+export const amountFromBytes = (bytes: Uint8Array): Amount =>
+  (bytes.length === AMOUNT_BYTES
+    ? new DataView(bytes.buffer, bytes.byteOffset, AMOUNT_BYTES).getBigUint64(0)
+    : bytesToBigint(bytes)) as Amount
 
 const DECIMAL = /^(0|[1-9][0-9]{0,16})\.([0-9]{2})$/
 

@@ -1,7 +1,7 @@
-import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { Brand } from './brand.js'
 
-export { bytesToHex, concatBytes, hexToBytes }
+export { hexToBytes }
 
 export type Bytes = Uint8Array
 /** A SHA-256 digest. */
@@ -23,6 +23,23 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+
+export const bytesToHex = (bytes: Uint8Array): string => bufferOf(bytes).toString('hex')
+
+/** A plain Uint8Array of its own, whatever the parts are views of. */
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 /** Big-endian, fixed length. @throws RangeError when negative or too large: the caller's range check is missing. */
@@ -34,8 +51,7 @@ export function bigintToBytes(value: bigint, length: number): Uint8Array {
   return out
 }
 
-export const bytesToBigint = (bytes: Uint8Array): bigint =>
-  bytes.length === 0 ? 0n : BigInt(`0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')}`)
+export const bytesToBigint = (bytes: Uint8Array): bigint => (bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`))
 
 /** A 64-bit big-endian counter: ids, versions, times, heights (all below 2^53). */
 export function u64(value: number): Uint8Array {

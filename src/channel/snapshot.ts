@@ -91,13 +91,21 @@ const packLocks = (locks: readonly Lock[]): z.output<typeof zLocks> => ({
   amounts: concatBytes(...locks.map((lock) => amountToBytes(lock.amount))),
 })
 
-/** Operations of both sides: each with its proposer before it. */
-const packMixed = (operations: readonly Operation[]): Uint8Array =>
-  concatBytes(...operations.flatMap((operation) => [Uint8Array.of(operation.from), framedOperation(operation)]))
+const FRAME_BYTES = 3
 
-function framedOperation(operation: Operation): Uint8Array {
-  const packed = packOperation(operation)
-  return concatBytes(Uint8Array.of(packed.length >> 8, packed.length & 255), packed)
+/** Operations of both sides: each with its proposer and its length before it. */
+function packMixed(operations: readonly Operation[]): Uint8Array {
+  const packed = operations.map(packOperation)
+  const out = new Uint8Array(packed.reduce((sum, { length }) => sum + FRAME_BYTES + length, 0))
+  let at = 0
+  for (const [index, bytes] of packed.entries()) {
+    out[at] = operations[index]!.from
+    out[at + 1] = bytes.length >> 8
+    out[at + 2] = bytes.length
+    out.set(bytes, at + FRAME_BYTES)
+    at += FRAME_BYTES + bytes.length
+  }
+  return out
 }
 
 const INDEX_BYTES = 6
@@ -147,7 +155,10 @@ export function encodeChannel(channel: Channel): Uint8Array {
     secrets: packSecrets(channel.secrets),
     peerKeys: channel.peerKeys,
     peerRandomizer: channel.peerRandomizer,
-    randomizers: [...channel.randomizers].map(([version, value]) => [version, value]),
+    // Only what a message may have to repeat (C8); those further ahead are computed anew.
+    randomizers: [...channel.randomizers]
+      .filter(([version]) => version <= channel.current.content.version + 1)
+      .map(([version, value]) => [version, value]),
     notes: [...channel.notes.values()].map(packNote),
     shutdown: channel.shutdown,
     close: channel.close,
@@ -212,8 +223,9 @@ function readMixed(bytes: Uint8Array): Operation[] {
   for (let at = 0; at < bytes.length; ) {
     const from: Side = bytes[at] === 1 ? 1 : 0
     const length = bytes[at + 1]! * 256 + bytes[at + 2]!
-    operations.push(...must(unpackOperations(bytes.slice(at + 3, at + 3 + length), from), 'operations'))
-    at += 3 + length
+    const end = at + FRAME_BYTES + length
+    operations.push(...must(unpackOperations(bytes.slice(at + FRAME_BYTES, end), from), 'operations'))
+    at = end
   }
   return operations
 }

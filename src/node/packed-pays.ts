@@ -3,7 +3,6 @@
  * (section 10). Packed one after the other: amount, length of the reference, reference.
  */
 import { AMOUNT_BYTES, type Amount, amountFromBytes, amountToBytes } from '../base/amount.js'
-import { concatBytes } from '../base/bytes.js'
 
 export interface PaidPart {
   readonly amount: Amount
@@ -12,11 +11,15 @@ export interface PaidPart {
 }
 
 export function packPays(pays: readonly PaidPart[]): Uint8Array {
-  const parts: Uint8Array[] = []
+  const out = new Uint8Array(pays.reduce((sum, { reference }) => sum + AMOUNT_BYTES + 1 + reference.length, 0))
+  let at = 0
   for (const { amount, reference } of pays) {
-    parts.push(amountToBytes(amount), Uint8Array.of(reference.length), reference)
+    out.set(amountToBytes(amount), at)
+    out[at + AMOUNT_BYTES] = reference.length
+    out.set(reference, at + AMOUNT_BYTES + 1)
+    at += AMOUNT_BYTES + 1 + reference.length
   }
-  return concatBytes(...parts)
+  return out
 }
 
 /** Of what `packPays` made. */
