@@ -21,9 +21,14 @@ export interface Row {
 const ITERATIONS_MIN = 3
 const ITERATIONS_MAX = 50
 
-/** Within `ms`, unless the warm-up and the first iterations take longer: one warm-up, which fills the caches that a running node has full, then as many iterations as fit. */
+/**
+ * Half of `ms` of warm-up, once at least: it fills the caches that a running node has full, a modulus' own (P8) among them. Then as
+ * many iterations as fit into `ms`, three at least.
+ */
 export async function timeRow(bits: number, { name, includes, run }: Row, ms: number): Promise<Figure> {
-  await run()
+  const warm = performance.now() + ms / 2
+  do await run()
+  while (performance.now() < warm)
   const times: number[] = []
   const until = performance.now() + ms
   while (times.length < ITERATIONS_MIN || (times.length < ITERATIONS_MAX && performance.now() < until)) {
