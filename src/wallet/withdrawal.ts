@@ -62,15 +62,18 @@ export async function withdraw(pool: ProofPool, entropy: Entropy, input: Withdra
   const [blinding, blindingRest] = [input.blinding ?? freshScalar(entropy), freshScalar(entropy)]
   const fresh = (n: Uint8Array) => freshRandomness(n, entropy)
   const [sRest, sReceiver, sRegulator] = [fresh(own), fresh(receiver), fresh(regulator)]
-  const [cRest, cReceiver, cRegulator] = await Promise.all([
+  const encrypting = Promise.all([
     pool.encryptOwn(keys.paillier, rest, sRest),
     pool.encrypt(receiver, amount, sReceiver),
     pool.encrypt(regulator, amount, sRegulator),
   ])
+  // Beside the workers, not after them.
+  const [commitment, commitmentRest] = [finiteCommitment(amount, blinding), finiteCommitment(rest, blindingRest)]
+  const [cRest, cReceiver, cRegulator] = await encrypting
   return {
     fields: {
-      commitment: finiteCommitment(amount, blinding),
-      rest: finiteCommitment(rest, blindingRest),
+      commitment,
+      rest: commitmentRest,
       ciphertextRest: encodeFor(own, cRest),
       ciphertextRegulator: encodeFor(regulator, cRegulator),
     },
