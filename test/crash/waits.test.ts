@@ -1,4 +1,4 @@
-/** Payments that wait, for parts, for hubs that stall, for each other: all or nothing, one end, and not before it is one (R1, R5, R6). */
+/** Payments that wait, for parts, for hubs that stall, for channels, for each other: all or nothing, one end, and none before it is one (R1, R5). */
 import t, { type Test } from 'tap'
 import type { Amount } from '../../src/base/amount.js'
 import { otherSide } from '../../src/base/channel-state.js'
@@ -300,3 +300,37 @@ t.test(
     }
   },
 )
+
+t.test('R5: what a restart interrupted waits for its channels, and not for ever', async (t) => {
+  const larger = { ...sizes, sends: 200_000n }
+  const founded = await found({ name: 'a choice', ...between(['payer', 'payee'], ['left', 'right'], larger) })
+  const roads = ['left', 'right'].map((hub) => pairOf('payer', hub))
+  for (const back of [true, false]) {
+    const play = await Play.of(founded)
+    const { network } = play.stage
+    const text = await play.invoice(AMOUNT)
+    for (const road of roads) network.stalled.add(road)
+    must(await play.pay(text))
+    play.parts('payer').intake.closed = true // as a stop begins: what comes back is left for the next start
+    network.stalled.clear()
+    await play.rest()
+    t.match(play.view(), { status: 'pending', parts: 0, attempts: 1 }, 'no hub has the whole for it')
+    const payer = play.stage.host('payer')
+    payer.life?.end()
+    for (const road of roads) network.blocked.add(road)
+    payer.start()
+    await play.rest()
+    await play.pass(20)
+    t.match(play.view(), { status: 'pending', parts: 0, attempts: 1 }, 'its hubs are away')
+    if (back) network.blocked.clear()
+    await play.rest()
+    t.equal(play.view().status, back ? 'succeeded' : 'pending')
+    await play.pass(20)
+    if (back) t.match(play.view(), { status: 'succeeded', parts: 2, sent: AMOUNT })
+    else t.match(play.view(), { status: 'failed', code: 'no_capacity_to_payee' })
+    network.blocked.clear()
+    await play.rest()
+    t.equal(play.gained()['payee'], back ? AMOUNT : undefined)
+    play.idle(t)
+  }
+})
