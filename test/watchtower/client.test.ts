@@ -27,11 +27,12 @@ const accountOf = (name: string) => curve.multiplyBase(keyOf(name))
 const channelOf = (name: string) => sha256(utf8(name)) as Uint8Array as ChannelId
 const ledger = sha256(utf8('ledger')) as Uint8Array as LedgerId
 const parties = { ledger, tower: accountOf('tower'), client: accountOf('alice') }
+const SEED = sha256(utf8('bob'))
 const SIGNATURE = curve.sign(sha256(utf8('state')), keyOf('alice'))
 
 function storeOf(count: number): RevocationStore {
   let store = EMPTY_STORE
-  for (let version = 0; version < count; version++) store = insertSecret(store, revocationSecret(utf8('bob'), version))!
+  for (let version = 0; version < count; version++) store = insertSecret(store, revocationSecret(SEED, version))!
   return store
 }
 
