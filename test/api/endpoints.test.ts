@@ -16,7 +16,7 @@ import { Nodes, refusal } from './nodes.js'
 const pool = createPool({ threads: 1 })
 const ledger = await new People(pool).ledger()
 const nodes = new Nodes(t.testdir(), ledger, pool)
-const alice = await nodes.start(await nodes.create('alice'))
+const alice = await nodes.start(await nodes.create('alice'), {}, { heartbeat_ms: 50 })
 t.teardown(async () => {
   await alice.close()
   await ledger.close()
@@ -69,7 +69,10 @@ t.test('tokens open what their scopes name, until they are revoked', async (t) =
     [read, invoice, pay, admin].map(({ id }) => id).sort(),
   )
   t.notOk(JSON.stringify(tokens).includes(bytesToHex(tokenHash('token-read'))), 'not even the hash')
+  const listening = { authorization: read.authorization, accept: 'text/event-stream' }
+  const stream = await alice.call('GET', '/v1/events', listening)
   await alice.client.revokeToken('revoke', read.id)
+  t.match(await stream.text(), /^(:\n\n)*$/, 'a stream that it opened ends')
   t.equal((await alice.call('GET', '/v1/account', { authorization: read.authorization })).status, 401)
   t.equal(await refusal(alice.client.revokeToken('revoke more', read.id)), 'not_found')
   const broken = [{ scopes: [] }, { scopes: ['root'] }, { hash: 'xx' }, { name: '' }]

@@ -15,7 +15,9 @@ import { eventView } from '../views.js'
 const STREAM_PAGE = 256
 
 export function addEventRoutes(routes: Routes): void {
-  const { api, metrics, node, stopping } = routes
+  const { api, metrics, node, stopping, tokens } = routes
+  const mayListen = ({ headers, socket }: FastifyRequest): boolean =>
+    tokens.callerOf(headers.authorization, socket.remoteAddress) !== undefined
   routes.read(api.events, async ({ query: { after, limit = LIMITS.api_page }, request, reply }) => {
     // An EventSource comes back with the address it began with and the last id it has.
     const cursor = lastEventId(request) ?? after ?? 0
@@ -30,7 +32,7 @@ export function addEventRoutes(routes: Routes): void {
     metrics.streams += 1
     reply.hijack()
     try {
-      await stream(routes, reply.raw, cursor)
+      await stream(routes, reply.raw, cursor, () => mayListen(request))
     } finally {
       metrics.streams -= 1
       reply.raw.destroy()
@@ -47,7 +49,13 @@ function lastEventId({ headers }: FastifyRequest): number | undefined {
   return id === undefined ? undefined : parseAs(zPageQuery, { after: id }).after
 }
 
-async function stream({ node, stopping, heartbeat_ms, stall_ms }: Routes, out: ServerResponse, from: number) {
+/** @param mayListen asked before anything is told: a token that was revoked opens nothing more. */
+async function stream(
+  { node, stopping, heartbeat_ms, stall_ms }: Routes,
+  out: ServerResponse,
+  from: number,
+  mayListen: () => boolean,
+) {
   const news = new News()
   const stopListening = node.events.listen(() => news.tell())
   const end = () => news.end()
@@ -62,6 +70,7 @@ async function stream({ node, stopping, heartbeat_ms, stall_ms }: Routes, out: S
       const events = await node.events.page(cursor, STREAM_PAGE)
       const text = events.map((event) => frame(event.cursor, eventView(node, event))).join('')
       cursor = events.at(-1)?.cursor ?? cursor
+      if (!mayListen()) break
       if (text !== '' && !(await written(out, text, stall_ms))) return
       if (events.length > 0) continue
       if (!(await news.within(heartbeat_ms)) && !(await written(out, ':\n\n', stall_ms))) return
