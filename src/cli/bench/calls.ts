@@ -52,6 +52,8 @@ export interface Timed {
 export interface TableRows {
   /** By table. */
   readonly rows: Readonly<Record<string, number>>
+  /** Of keys and values, by table. */
+  readonly bytes: Readonly<Record<string, number>>
   readonly disk_bytes: number
 }
 

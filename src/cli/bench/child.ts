@@ -7,7 +7,7 @@ import { UsageMeter } from './usage.js'
 const CLOSE_MS = 8_000
 
 export const say = (reply: Reply): void => {
-  process.send?.(reply)
+  if (process.connected) process.send?.(reply) // else the bench is gone, and this process ends too
 }
 
 /** @param beside counts of threads that the main thread's counters know nothing of */

@@ -57,9 +57,12 @@ const sidesOf = ({ from, to }: Kept): readonly (readonly [string, Member])[] => 
 async function rowsOf(link: Kept): Promise<Record<string, number>> {
   const facts: Record<string, number> = {}
   for (const [name, { party, member }] of sidesOf(link)) {
-    const { rows, disk_bytes } = await party.call('rows', member)
+    const { rows, bytes, disk_bytes } = await party.call('rows', member)
     facts[`${name}_disk_bytes`] = disk_bytes
-    for (const [table, count] of Object.entries(rows)) facts[`${name}_rows_${table}`] = count
+    for (const [table, count] of Object.entries(rows)) {
+      facts[`${name}_rows_${table}`] = count
+      facts[`${name}_bytes_${table}`] = bytes[table] ?? 0
+    }
   }
   return facts
 }

@@ -91,12 +91,14 @@ export class House {
   /** What lies on disk, by table. */
   async rows(): Promise<TableRows> {
     const rows: Record<string, number> = {}
+    const bytes: Record<string, number> = {}
     const names = new Map<number, string>(Object.entries(TABLES).map(([name, first]) => [first, name]))
     await this.node.engine.run(() => undefined).durable
-    for await (const { key } of this.directory.store.range({ from: Uint8Array.of(1), to: LAST_KEY })) {
+    for await (const { key, value } of this.directory.store.range({ from: Uint8Array.of(1), to: LAST_KEY })) {
       const name = names.get(key[0]!) ?? `table ${key[0]}`
       rows[name] = (rows[name] ?? 0) + 1
+      bytes[name] = (bytes[name] ?? 0) + key.length + value.length
     }
-    return { rows, disk_bytes: bytesIn(this.data) }
+    return { rows, bytes, disk_bytes: bytesIn(this.data) }
   }
 }

@@ -106,7 +106,9 @@ export class Yard {
         wanted -= 1
         const { id, tx } = await prover.opening(this.cheater, this.cheaterView, DEPOSIT)
         const submitted = this.ledger.call('submit', [encodeTransaction(tx)])
-        underWay.push(submitted.then((code) => this.#opened(code, id, client, tell)))
+        const opened = submitted.then((code) => this.#opened(code, id, client, tell))
+        opened.catch(() => undefined) // heard where it is awaited
+        underWay.push(opened)
         if (underWay.length > AHEAD) await underWay[underWay.length - AHEAD - 1]
       }
       await Promise.all(underWay)
