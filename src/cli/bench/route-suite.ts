@@ -49,7 +49,7 @@ export async function* routeSuite(
   for (const count of channels) {
     await incoming.openUntil(count)
     await outgoing.openUntil(count)
-    progress.say(`payers and payees have ${count} channels each with the hub`)
+    progress.say(`payers and payees have ${count === 1 ? 'a channel' : `${count} channels`} with the hub`)
     for (const shape of plan.shapes) {
       const before = await facts()
       const feesBefore = await feesEarned()
