@@ -72,6 +72,7 @@ export class World implements Site {
     this.schedule.now = made.now
     this.network = new Network(this.schedule, this.random, (name, to, message) => {
       this.trace.note(`${name} sends ${message.name}`)
+      if (message.name === 'announcements') this.count('gossip')
       this.oracle.leaving(name as Name, to, message)
     })
     this.towers = new TowerNetwork(this.schedule)
