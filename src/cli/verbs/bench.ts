@@ -11,7 +11,7 @@ import { environmentOf, environmentText } from '../bench/environment.js'
 import { type Run, runText, summaryOf } from '../bench/figures.js'
 import { growthSuite } from '../bench/growth-suite.js'
 import { htmlReport } from '../bench/html.js'
-import { idleSuite } from '../bench/idle-suite.js'
+import { IDLE_DRIVEN, idleSuite } from '../bench/idle-suite.js'
 import { LEDGER_DRIVEN, type LedgerOptions, ledgerSuite } from '../bench/ledger-suite.js'
 import type { Shape } from '../bench/load.js'
 import type { Plan } from '../bench/measure.js'
@@ -51,7 +51,8 @@ interface LoadOptions extends CommonOptions, AbroadOptions {
 interface Suite<More> {
   readonly name: string
   readonly about: string
-  readonly driven: string
+  /** What happens when a run counts one, for the header. */
+  readonly driven: (options: More) => string
   readonly windows: readonly number[]
   readonly amountBits?: number
   readonly more: (command: Command) => Command
@@ -88,7 +89,7 @@ const spread = (command: Command): Command =>
 const CHANNEL: Suite<ChannelOptions> = {
   name: 'channel',
   about: 'direct pays over one channel between two processes',
-  driven: CHANNEL_DRIVEN,
+  driven: () => CHANNEL_DRIVEN,
   windows: [1, 100, 1_000],
   more: (command) =>
     spread(command).option(
@@ -103,7 +104,7 @@ const CHANNEL: Suite<ChannelOptions> = {
 const ROUTE: Suite<RouteOptions> = {
   name: 'route',
   about: 'payments of invoices through one hub, three processes',
-  driven: ROUTE_DRIVEN,
+  driven: ({ idle }) => (idle === undefined ? ROUTE_DRIVEN : IDLE_DRIVEN),
   windows: [200],
   more: (command) =>
     spread(command).option(
@@ -118,7 +119,7 @@ const ROUTE: Suite<RouteOptions> = {
 const TOWER: Suite<TowerOptions> = {
   name: 'tower',
   about: 'a watchtower: appointments, restart, memory and disk per channel, revoked exits answered',
-  driven: TOWER_DRIVEN,
+  driven: () => TOWER_DRIVEN,
   windows: [64],
   amountBits: TOWER_AMOUNT_BITS,
   more: (command) =>
@@ -132,7 +133,7 @@ const TOWER: Suite<TowerOptions> = {
 const LEDGER: Suite<LedgerOptions> = {
   name: 'ledger',
   about: 'the embedded ledger: transfers, openings, closes and reveals a second, block times, restart',
-  driven: LEDGER_DRIVEN,
+  driven: () => LEDGER_DRIVEN,
   windows: [1, 32],
   more: (command) =>
     command
@@ -230,7 +231,7 @@ async function bench<More>(suite: Suite<More>, options: LoadOptions & More): Pro
     const abroad = await abroadOf(options)
     if (abroad !== undefined) await town.join(abroad)
     const environment = environmentOf(town.dir)
-    const header = `bench ${suite.name}: ${suite.driven}\n${environmentText(environment, options.keyBits)}`
+    const header = `bench ${suite.name}: ${suite.driven(options)}\n${environmentText(environment, options.keyBits)}`
     progress.say(header)
     const measured = measureAll(suite, town, options, progress)
     measured.catch(() => undefined) // where the interrupt wins, what it broke is no news
