@@ -23,6 +23,7 @@ import { type ChannelSummary, summaryOf } from './channel-summary.js'
 import type { NodeConfig } from './config.js'
 import type { DirectPay } from './direct-pays.js'
 import type { EventLog } from './event-log.js'
+import { EXIT_BARS } from './exit-licence.js'
 import type { InvoiceWish, IssuedRow } from './invoices.js'
 import { isRestored, keepPeer, keptPeers, knownPeers } from './kept-peers.js'
 import type { LiveChannel } from './live-channel.js'
@@ -241,6 +242,7 @@ export class Node {
     if (channel.state.phase === 'closed') return ok(undefined)
     if (channel.state.phase === 'funding') return refuse('channel_not_open')
     if (channel.state.phase === 'recovery') return refuse('channel_recovering')
+    if (channel.stopped !== undefined) return refuse('channel_not_open', EXIT_BARS.stopped)
     channels.input(channel, { type: 'closeWanted' })
     await ends.wait(channel.text, CLOSE_MS)
     // The state is another object by now: what the waiting was for.

@@ -1,9 +1,11 @@
 /** `backup` and `doctor` as processes, on a node that stands still and on one that runs. */
 import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import type { ApiClient } from '../../src/api/client.js'
 import { utf8 } from '../../src/base/bytes.js'
 import { sha256 } from '../../src/base/digest.js'
 import type { ChannelId } from '../../src/base/ids.js'
+import { examineRunning } from '../../src/cli/doctor/data.js'
 import { keptPeers } from '../../src/node/kept-peers.js'
 import { openDirectory } from '../../src/store/directory.js'
 import { must } from '../wire/people.js'
@@ -78,6 +80,40 @@ t.test('doctor finds nothing wrong with what stands still, and says what each fa
   await behind.close()
   t.match(await doctor('behind'), { code: 5, wrong: [{ check: 'channel', text: /RECOVERY/, mend: /meridian start/ }] })
   t.equal((await tried('doctor', ...dir('nowhere'))).code, 2)
+})
+
+t.test('what doctor says of a running node: what each fault of a channel and of a tower takes', async (t) => {
+  const tower = {
+    account: 'ab'.repeat(33),
+    url: 'ws://127.0.0.1:1',
+    connected: true,
+    channels: 3,
+    behind: 0,
+    jobs: 0,
+    code: null,
+  }
+  const towers = [tower, { ...tower, connected: false }, { ...tower, code: 'tower_quota' }, { ...tower, behind: 2 }]
+  const channels = [
+    { channel: 'one', phase: 'open', stopped: null },
+    { channel: 'two', phase: 'open', stopped: 'C11' },
+    { channel: 'three', phase: 'recovery', stopped: null },
+  ]
+  const api = {
+    node: async () => ({ ledger_age_s: 1, ready: true, channels_recovering: 2, towers }),
+    channels: async () => ({ channels }),
+  } as unknown as ApiClient
+  const found = await examineRunning(at('hospital'), api)
+  const wrong = found.filter(({ mend }) => mend !== null).map(({ check, text, mend }) => `${check}: ${text}: ${mend}`)
+  const said = [
+    /^channel: two: stopped at C11.*: restart the node: meridian start --dir/,
+    /^channel: three: in RECOVERY: keep the node running/,
+    /^channel: 1 on the ledger whose newest state nobody has shown.*: meridian backup restore --peer/,
+    /^towers: .* is away: start it: meridian tower --dir/,
+    /^towers: .* refuses: tower_quota: ask its operator/,
+    /^towers: .* lags behind in 2 of 3 channels: wait/,
+  ]
+  t.equal(wrong.length, said.length)
+  for (const [place, line] of said.entries()) t.match(wrong[place], line)
 })
 
 t.test('a backup of a node that stands still', async (t) => {

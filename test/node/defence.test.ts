@@ -84,6 +84,8 @@ t.test('C11: a channel that stopped: a revoked exit is punished', async (t) => {
   const old = await exitFrom(alice, id)
   await pay(60_000n)
   liveOf(bob, id).stopped = 'C11'
+  t.match(await bob.node.closeChannel(id), { ok: false, error: { code: 'channel_not_open', detail: /restart/ } })
+  t.match(await bob.node.forceClose(id), { ok: false, error: { code: 'exit_unlicensed', detail: /restart/ } })
   await village.stop(alice)
   await post(ledger, old)
   await until(() => bob.node.channel(id)?.phase === 'closed')

@@ -127,8 +127,11 @@ export async function examineRunning(dir: string, api: ApiClient): Promise<Findi
   for (const { channel, phase, stopped } of channels) {
     if (phase === 'recovery') faulty.push(recovering('channel', `${channel}: in RECOVERY`, keepRunning(dir)))
     else if (stopped !== null) {
-      const mend = `meridian channel close ${channel} --dir ${dir}, or settle it with its peer by hand`
-      faulty.push(fault('channel', `${channel}: stopped at ${stopped}, it only defends itself`, mend))
+      // Not a close, and no exit: a stopped channel takes neither (C11).
+      const mend = `restart the node: meridian start --dir ${dir}; if it stops there again, install a version that mends it`
+      faulty.push(
+        fault('channel', `${channel}: stopped at ${stopped}, a defect of this program; it only defends itself`, mend),
+      )
     }
   }
   const lost = node.channels_recovering - faulty.filter(({ recovery }) => recovery).length
