@@ -203,6 +203,8 @@ t.test('an open loop measures from the intended start', async (t) => {
   }
   const figures = await load({ shape: { rate: 100 }, seconds: 0.5, act })
   t.ok(figures.p90_ms >= 50, 'whoever was due in the pause waited')
+  const counted = await load({ shape: { rate: 10_000 }, seconds: 60, count: 5, act: async () => null })
+  t.match(counted, { done: 5, failed: 0 }, 'no more than were asked for')
   const failing = await load({ shape: { window: 2 }, seconds: 0.01, act: async () => 'queue_full' })
   t.equal(failing.done, 0)
   t.equal(failing.failures['queue_full'], failing.failed)

@@ -49,9 +49,13 @@ export class Tally {
     return performance.now() - this.#start
   }
 
+  /** As many were started as ever will be. */
+  get full(): boolean {
+    return this.#started >= (this.plan.count ?? Number.POSITIVE_INFINITY)
+  }
+
   get over(): boolean {
-    const { seconds, count = Number.POSITIVE_INFINITY } = this.plan
-    return this.#started >= count || this.elapsed >= seconds * 1_000
+    return this.full || this.elapsed >= this.plan.seconds * 1_000
   }
 
   get done(): number {
@@ -118,7 +122,7 @@ async function open(tally: Tally, rate: number): Promise<void> {
   const running: Promise<void>[] = []
   for (let next = 0; !tally.over; ) {
     const due = Math.floor((tally.elapsed * rate) / 1_000)
-    for (; next <= due; next++) running.push(tally.run((next * 1_000) / rate))
+    for (; next <= due && !tally.full; next++) running.push(tally.run((next * 1_000) / rate))
     await sleep(Math.max(1, (next * 1_000) / rate - tally.elapsed))
   }
   await Promise.all(running)
