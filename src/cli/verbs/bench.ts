@@ -202,7 +202,7 @@ async function benchCrypto(options: CryptoVerbOptions): Promise<void> {
   const out = outputOf(options)
   const progress = new Progress(out.json ? process.stderr : process.stdout)
   const environment = environmentOf(tmpdir())
-  progress.say(`bench crypto: one core, this process\n${environmentText(environment, undefined)}`)
+  progress.say(`bench crypto: two cores; records in this thread alone\n${environmentText(environment, undefined)}`)
   let stopped = false
   void untilStopped().then(() => {
     stopped = true
