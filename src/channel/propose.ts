@@ -21,7 +21,7 @@ import {
   update,
   withSide,
 } from './turn.js'
-import type { Channel, Content, LockNote, OfferBody, Operation, OperationBody } from './types.js'
+import type { Channel, Content, Lock, LockNote, OfferBody, Operation, OperationBody } from './types.js'
 
 const isOffer = (operation: Operation): boolean => operation.body.kind === 'pay' || operation.body.kind === 'lock'
 
@@ -55,6 +55,20 @@ function whyNotNow(state: Channel): Result<undefined> {
 }
 
 /**
+ * Locks of the newest content without those of this side that the other one claims or releases already: whatever this side
+ * proposes from now on is folded after that (C5), so it takes their slots.
+ */
+export function lasting({ pending, ...state }: Channel, side: Side): readonly Lock[] {
+  const leaving = new Set<number>()
+  for (const { from, body } of pending) {
+    const ends = body.kind === 'claim' || body.kind === 'release'
+    if (ends && from !== side && body.lock.from === side) leaving.add(body.lock.id)
+  }
+  const { locks } = (state.outstanding ?? state.current).content
+  return leaving.size === 0 ? locks : locks.filter(({ from, id }) => from !== side || !leaving.has(id))
+}
+
+/**
  * The content in which every waiting proposal of ours has taken its amount and nothing that waits has given any: what
  * passes here passes at the leader, unless limits that depend on the peer's proposals are used up meanwhile.
  */
@@ -67,7 +81,8 @@ function reserved(turn: Turn): Content {
     if (from === side && (body.kind === 'pay' || body.kind === 'lock')) spent += body.amount
   }
   const balance = content.balances[side] - spent
-  content = { ...content, balances: withSide(content.balances, side, balance as Content['balances'][0]) }
+  const locks = lasting(turn.state, side)
+  content = { ...content, locks, balances: withSide(content.balances, side, balance as Content['balances'][0]) }
   return content
 }
 
@@ -81,10 +96,10 @@ export function offer(turn: Turn, bodies: readonly OfferBody[]): undefined {
   const accepted: OfferBody[] = []
   const own = turn.state.pending.filter((operation) => operation.from === side)
   let room = LIMITS.queued_operations - own.length
-  const openLocks = headContent(turn.state).locks.filter((lock) => lock.from === side).length
+  let content = reserved(turn)
+  const openLocks = content.locks.filter((lock) => lock.from === side).length
   let lockRoom = limitsFor(turn.context, side).locks - openLocks
   lockRoom -= own.filter((operation) => operation.body.kind === 'lock').length
-  let content = reserved(turn)
   const results = bodies.map((body): Result<number> => {
     const id = turn.state.nextId[side] + accepted.length
     const verdict = canApply(content, { id, from: side, body }, judge)

@@ -245,7 +245,6 @@ function watchtowers(
   channels: Channels,
 ) {
   const { keys, engine, locks } = base
-  const { ledger } = chain
   return new Towers({
     config,
     engine,
@@ -253,8 +252,8 @@ function watchtowers(
     ...locks,
     account: keys.account,
     key: keys.signing,
-    ledger,
-    connect: towers({ key: keys.signing, ledger, logger, timers, entropy }),
+    ledger: chain.ledger,
+    connect: towers({ key: keys.signing, ledger: chain.ledger, logger, timers, entropy }),
     logger,
     timers,
     random: () => (entropy(1)[0] ?? 0) / 256,

@@ -1,6 +1,7 @@
 /** What a channel can carry right now, from our side (C9). */
 import { type Amount, plus, ZERO } from '../base/amount.js'
 import { otherSide } from '../base/channel-state.js'
+import { lasting } from '../channel/propose.js'
 import type { Load } from '../router/jamming/reputation.js'
 import type { LiveChannel } from './live-channel.js'
 
@@ -24,9 +25,11 @@ const atLeastZero = (value: bigint): Amount => (value > 0n ? value : 0n) as Amou
 export function capacityOf({ state, context, stopped }: LiveChannel): Capacity {
   const { side, terms } = context
   const other = otherSide(side)
-  const { balances, locks } = (state.outstanding ?? state.current).content
+  const { balances } = (state.outstanding ?? state.current).content
   let spent = 0n
-  const offered = locks.filter((lock) => lock.from === side).map(({ amount }) => amount)
+  const offered = lasting(state, side)
+    .filter((lock) => lock.from === side)
+    .map(({ amount }) => amount)
   for (const { from, body } of state.pending) {
     if (from !== side || (body.kind !== 'pay' && body.kind !== 'lock')) continue
     spent += body.amount

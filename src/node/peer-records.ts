@@ -18,6 +18,7 @@ import {
   encodeReputation,
   isKnown,
   type Load,
+  lateness,
   lessened,
   mayFail,
   NO_LOAD,
@@ -252,8 +253,9 @@ export class PeerRecords {
     const now = this.now()
     let late = NO_LOAD
     for (const { amount, since } of this.#byPeer.get(peer) ?? []) {
+      if (lateness(now - since) === 0) continue
       const { slots, value } = costOf(amount, now - since)
-      if (slots > 0) late = { slots: late.slots + slots, value: plus(late.value, value) }
+      late = { slots: late.slots + slots, value: plus(late.value, value) }
     }
     return late
   }

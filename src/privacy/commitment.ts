@@ -5,6 +5,7 @@ import {
   curve,
   type Element,
   narrow,
+  narrowElement,
   type Point,
   scalarFromBigint,
   sumElements,
@@ -28,9 +29,40 @@ export function multipleOfBase(k: bigint): Element {
   return scalar === undefined ? null : curve.multiplyBase(scalar)
 }
 
+/** Amounts are shorter than this. */
+const SHORT_BITS = 64n
+/** 1 to 15 times 16^j*H, for each hexadecimal digit j of a short value; computed once per process. */
+const nibbles: WidePoint[][] = []
+
+function nibbleRow(j: number): readonly WidePoint[] {
+  while (nibbles.length <= j) {
+    const before = nibbles.at(-1)
+    const one = before === undefined ? curve.widen(H)! : curve.sumWide([before[14]!, before[0]!])!
+    const row = [one]
+    while (row.length < 15) row.push(curve.sumWide([row.at(-1)!, one])!)
+    nibbles.push(row)
+  }
+  return nibbles[j]!
+}
+
+/** Points whose sum is value*H: a few additions in place of a multiplication. */
+function shortMultiple(value: bigint): WidePoint[] {
+  const points: WidePoint[] = []
+  for (let j = 0, rest = value; rest > 0n; j++, rest >>= 4n) {
+    const digit = Number(rest & 15n)
+    if (digit > 0) points.push(nibbleRow(j)[digit - 1]!)
+  }
+  return points
+}
+
 /** Infinite only for the opening (0; 0) and for openings that nobody can find. */
-export const commit = (value: bigint, blinding: bigint): Element =>
-  sumElements([multiple(H, value), multipleOfBase(blinding)])
+export function commit(value: bigint, blinding: bigint): Element {
+  if (value < 0n || value >> SHORT_BITS > 0n) return sumElements([multiple(H, value), multipleOfBase(blinding)])
+  const points = shortMultiple(value)
+  const scalar = scalarFromBigint(blinding)
+  if (scalar !== undefined) points.push(curve.multiplyBaseWide(scalar))
+  return narrowElement(curve.sumWide(points))
+}
 
 /** The multiples of 4^j*H that a base-4 digit can stand for, and their opposites. */
 interface DigitRow {

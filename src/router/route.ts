@@ -8,7 +8,7 @@ import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import type { HopTerms } from './fee.js'
 import type { Invoice } from './invoice.js'
-import { hopScalar, routeSecrets, type SharedSecret } from './onion/crypto.js'
+import { type HopSecret, hopScalar, routeSecrets, type SharedSecret } from './onion/crypto.js'
 import { buildOnion, onionBinding } from './onion/packet.js'
 import {
   type Aim,
@@ -167,17 +167,35 @@ export interface RouteOffer {
   readonly onion: Uint8Array
 }
 
-/** Everything an attempt's session key gives: kept nowhere, derived when a claim or a failure comes. */
+/** Everything an attempt's session key gives: kept in no row, derived again when a claim or a failure comes after a restart. */
 export interface RouteKeys {
   readonly secrets: readonly SharedSecret[]
   /** Each hop's y (R1). */
   readonly scalars: readonly Scalar[]
 }
 
-export function routeKeys(sessionKey: Scalar, accounts: readonly AccountId[]): RouteKeys {
-  const secrets = routeSecrets(sessionKey, accounts).map((hop) => hop.secret)
-  return { secrets, scalars: secrets.map(hopScalar) }
+interface DerivedKeys extends RouteKeys {
+  readonly accounts: readonly AccountId[]
+  readonly hops: readonly HopSecret[]
 }
+
+/** As long as its session key is in memory: a route costs two multiplications a hop. */
+const derived = new WeakMap<Scalar, DerivedKeys>()
+
+function deriveKeys(sessionKey: Scalar, accounts: readonly AccountId[]): DerivedKeys {
+  const known = derived.get(sessionKey)
+  const same = known?.accounts.length === accounts.length
+  if (known !== undefined && same && accounts.every((account, i) => equalBytes(account, known.accounts[i]!)))
+    return known
+  const hops = routeSecrets(sessionKey, accounts)
+  const secrets = hops.map((hop) => hop.secret)
+  const keys = { accounts, hops, secrets, scalars: secrets.map(hopScalar) }
+  derived.set(sessionKey, keys)
+  return keys
+}
+
+export const routeKeys = (sessionKey: Scalar, accounts: readonly AccountId[]): RouteKeys =>
+  deriveKeys(sessionKey, accounts)
 
 const payloadFor = (route: Route, invoice: Invoice, i: number): HopPayload => {
   const next = route.hops[i + 1]
@@ -189,8 +207,7 @@ const payloadFor = (route: Route, invoice: Invoice, i: number): HopPayload => {
 /** Points and onion of one attempt. @param sessionKey fresh for this attempt (`sessionKeyFrom`). */
 export function routeOffer(route: Route, invoice: Invoice, sessionKey: Scalar): Result<RouteOffer> {
   const accounts = route.hops.map((hop) => hop.account)
-  const secrets = routeSecrets(sessionKey, accounts)
-  const scalars = secrets.map((hop) => hopScalar(hop.secret))
+  const { hops: secrets, scalars } = deriveKeys(sessionKey, accounts)
   const points = lockPoints(invoice.point, scalars)
   if (!points.ok) return points
   const onion = buildOnion(

@@ -123,6 +123,29 @@ t.test('256 locks each way at once, claimed and returned; too many are refused',
   t.equal(world.bob.state.notes.size, 0)
 })
 
+t.test('a lock that its payee has claimed keeps no slot from what is offered after the claim', async (t) => {
+  for (const payer of [0, 1] as const) {
+    const world = live()
+    const payee = payer === 0 ? 1 : 0
+    const expiry = world.ledger.time + 500
+    const full = Array.from({ length: 256 }, (_, index) => lock(100n, index, expiry))
+    world.input(payer, { type: 'offer', operations: full })
+    world.settle()
+    const one = { type: 'offer', operations: [lock(100n, 999, expiry)] } as const
+    t.match(results(world.input(payer, one)), [{ ok: false, error: { code: 'too_many_locks' } }])
+    // A round is under way while the claim comes, so that it waits with the proposals.
+    world.input(0, { type: 'offer', operations: [pay(1n, 0)] })
+    const { from, id } = world.parties[payee].state.current.content.locks[0]!
+    world.input(payee, { type: 'fulfill', lock: { from, id }, scalar: scalarOf(0) })
+    while (!world.parties[payer].state.pending.some(({ body }) => body.kind === 'claim')) t.ok(world.deliver(payee))
+    t.match(results(world.input(payer, one)), [{ ok: true }])
+    world.settle()
+    t.equal(world.parties[payer].state.current.content.locks.length, 256)
+    t.equal(world.parties[payer].toldOf('offerRefused').length, 0)
+    t.equal(world.parties[payee].toldOf('lockIn').length, 257)
+  }
+})
+
 t.test('C6: what a claim taught is told before the message that acknowledges it', async (t) => {
   for (const payer of [0, 1] as const) {
     const world = live()

@@ -30,6 +30,19 @@ t.test('P1: commitments add; only (0; 0) is infinite', async (t) => {
     }),
     { numRuns: 30 },
   )
+  fc.assert(
+    fc.property(fc.bigInt(0n, 1n << 66n), fc.bigInt(0n, q), (v, r) => {
+      t.same(commit(v, r), sumElements([multiple(H, v), multipleOfBase(r)]), 'short values are added up from a table')
+    }),
+    {
+      numRuns: 30,
+      examples: [
+        [(1n << 64n) - 1n, 0n],
+        [1n << 64n, 1n],
+        [16n, q - 1n],
+      ],
+    },
+  )
   t.equal(commit(0n, 0n), null)
   t.equal(commit(q, 0n), null)
   t.same(commit(1n, 0n), H)
