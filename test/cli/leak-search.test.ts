@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect as tcpConnect } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { encode } from 'cborg'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Amount, amountToBytes } from '../../src/base/amount.js'
@@ -80,10 +81,10 @@ t.test('binary: every kind, and in hexadecimal and base64 at three alignments', 
     ['cbor-bytes', cbor(be(small)), small],
     ['fixed-big-endian', be(large), large],
     ['fixed-little-endian', le(large), large],
-    ['cbor-integer', cbor(0x1234567890n), 0x1234567890n as Amount],
+    ['cbor-integer', encode(0x1234567890n), 0x1234567890n as Amount],
     ['minimal-big-endian', be(canary).subarray(2), canary],
     ['minimal-big-endian', be(canary), canary],
-    ['minimal-big-endian', cbor(canary), canary],
+    ['minimal-big-endian', encode(canary), canary],
     ['minimal-big-endian', cbor(be(canary).subarray(2)), canary],
     ['minimal-little-endian', le(canary).subarray(0, 6), canary],
     ['minimal-little-endian', le(canary), canary],

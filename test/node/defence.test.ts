@@ -13,7 +13,7 @@ import { parseInvoice } from '../../src/router/invoice.js'
 import { sessionKeyFrom } from '../../src/router/onion/crypto.js'
 import { type Route, routeOffer } from '../../src/router/route.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { about, byHand, exitFrom, exitOf, post, types, unanswered } from './adversary.js'
+import { about, byHand, exitFrom, exitOf, isClosed, post, types, unanswered } from './adversary.js'
 import { cents, total, until, Village, type Villager } from './village.js'
 
 const WINDOW = 600
@@ -120,7 +120,7 @@ t.test(
         bob = await village.start('bob', config)
       } else towers.stepped = stepped
       await ledger.advance({ seconds: 1 })
-      await until(() => bob.node.channel(id)?.phase === 'closed')
+      await until(() => isClosed(bob, id))
       t.equal(await total(bob), before + 100_000n, 'the whole pool')
       const ends = types(await about(bob, id)).filter((type) => /disputed|punished|closed/.test(type))
       t.same(ends, ['channel.disputed', 'channel.punished', 'channel.closed'])
