@@ -11,17 +11,20 @@ import { join } from 'node:path'
 
 const TESTS = 'dist/test'
 /** Seconds that one file may take. */
-const FILE_S = 900
+const FILE_S = 420
 /** Begun first, so that none of them is left alone at the end. */
 const LONG = [
-  'cli/demo',
-  'crash/kill',
   'cli/verbs',
+  'cli/demo',
+  'bench/bench',
+  'crash/kill',
   'cli/cli',
-  'node/stall',
   'cli/recovery',
-  'crash/power',
   'node/hostile',
+  'node/refusals',
+  'node/stall',
+  'node/faults',
+  'crash/power',
   'node/tower-faults',
   'cli/tower-fault',
 ]
