@@ -3,7 +3,7 @@
  * strings, texts, arrays, objects, booleans and null. Written for its speed (each message and each row goes through it) and for
  * one encoding per value: what is not in it is refused while reading, so nothing needs to be encoded again to compare.
  */
-import { utf8 } from './bytes.js'
+import { bufferOf, utf8 } from './bytes.js'
 import { ok, type Result, refuse } from './result.js'
 
 const UINT = 0
@@ -182,7 +182,7 @@ class Reader {
     private readonly bytes: Uint8Array,
     private readonly depthMax: number,
   ) {
-    this.#latin = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.#latin = bufferOf(bytes)
   }
 
   item(depth: number): unknown {

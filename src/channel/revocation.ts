@@ -3,7 +3,7 @@ import { type Digest, equalBytes } from '../base/bytes.js'
 import { sha256 } from '../base/digest.js'
 
 const BITS = 48
-const LAST_INDEX = (1n << 48n) - 1n
+export const LAST_INDEX = (1n << 48n) - 1n
 
 /** Version 0 has the largest index: every later secret may derive earlier ones, never the reverse. */
 const indexOf = (version: number): bigint => LAST_INDEX - BigInt(version)

@@ -9,6 +9,7 @@ import type { ChannelId } from '../base/ids.js'
 import type { Batch, Row, Store } from '../base/ports/store.js'
 import type { Mark } from '../store/high-water.js'
 import { appendEntry, truncateJournal } from '../store/journal.js'
+import { keyText } from '../store/tables.js'
 import { systemTimers, type Timers } from '../wire/environment.js'
 import { channelRow, type LiveChannel, markOf } from './live-channel.js'
 
@@ -45,8 +46,6 @@ class Group {
     return this.rows.size === 0 && this.journal.size === 0 && this.effects.length === 0 && this.waiting.length === 0
   }
 }
-
-const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 
 export class Engine {
   #open = new Group()

@@ -3,6 +3,7 @@
  * is not kept is read from its row, so to forget one costs a decoding and nothing else.
  */
 import { LIMITS } from '../base/limits.js'
+import { keyText } from '../store/tables.js'
 import type { Tx } from './engine.js'
 
 export interface RowForm<T> {
@@ -12,8 +13,6 @@ export interface RowForm<T> {
 }
 
 type Source = Pick<Tx, 'get'>
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 
 /** The least lately written goes first. */
 class Bounded<T> {
@@ -41,7 +40,7 @@ export class KeptRows<T> {
 
   /** Within a step. */
   get(tx: Source, key: Uint8Array): T | undefined {
-    const name = nameOf(key)
+    const name = keyText(key)
     const kept = this.#newest.get(name)
     if (kept !== undefined) return kept
     const value = this.#read(tx, key)
@@ -51,17 +50,17 @@ export class KeptRows<T> {
 
   /** As it stands on disk: what may be told. @param store not a step's view of it */
   durable(store: Source, key: Uint8Array): T | undefined {
-    return this.#durable.get(nameOf(key)) ?? this.#read(store, key)
+    return this.#durable.get(keyText(key)) ?? this.#read(store, key)
   }
 
   put(tx: Tx, key: Uint8Array, value: T): void {
     tx.put({ key, value: this.form.encode(value) })
-    this.#change(tx, nameOf(key), value)
+    this.#change(tx, keyText(key), value)
   }
 
   delete(tx: Tx, key: Uint8Array): void {
     tx.delete(key)
-    this.#change(tx, nameOf(key), undefined)
+    this.#change(tx, keyText(key), undefined)
   }
 
   /** S1: the value in memory goes back with its row where the step fails, and is told once the row is on disk. */

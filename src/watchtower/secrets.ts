@@ -3,9 +3,8 @@
  * p holds the secret of the newest version below `count` whose index ends in p zero bits, so indices need no bytes.
  */
 import type { SecretStore } from '../base/message/tower.js'
-import type { RevocationStore } from '../channel/revocation.js'
+import { LAST_INDEX, type RevocationStore } from '../channel/revocation.js'
 
-const LAST_INDEX = (1n << 48n) - 1n
 const PLACES = 48
 
 /** Versions run up to the index 0. */

@@ -1,7 +1,7 @@
 /** One load between two looks at every process and at the machine. */
 import type { Loaded } from './calls.js'
 import { jiffies, stealPercent } from './environment.js'
-import { processFigures, type Run, totalPerPayment } from './figures.js'
+import { processFigures, type Run, runText, totalPerPayment } from './figures.js'
 import type { Shape } from './load.js'
 import type { Progress } from './progress.js'
 import type { Usage } from './usage.js'
@@ -68,4 +68,14 @@ export async function measure(
     steal_pct,
   }
   return { run, paid: paid + (warm?.paid ?? 0n), fees: fees + (warm?.fees ?? 0n) }
+}
+
+/** Every run, said as it ends. */
+export async function told(runs: AsyncIterable<Run>, progress: Progress): Promise<Run[]> {
+  const ended: Run[] = []
+  for await (const run of runs) {
+    progress.say(runText(run))
+    ended.push(run)
+  }
+  return ended
 }

@@ -160,9 +160,7 @@ export class Town {
     const { url, genesis, pool } = where
     const chain = await connectLedger(url, ledgerIdOf(genesis))
     this.#opened(() => chain.close())
-    const keys = await openAccountKeys(issuer, genesis.keyBits, pool)
-    const wallet = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: issuer.walletSeed })
-    this.#founded = { ...where, chain, issuer: wallet }
+    this.#founded = { ...where, chain, issuer: await walletOf(issuer, { genesis, chain, pool }) }
   }
 
   async #startLedger(setup: LedgerSetup): Promise<OutputOf<LedgerCalls, 'open'>> {
@@ -212,11 +210,9 @@ export class Town {
 
   /** An account of this process, with this much available. */
   async resident(amount: bigint): Promise<Resident> {
-    const { pool, chain, genesis, issuer } = this.#now
     const secrets = secretsOf()
-    const keys = await openAccountKeys(secrets, genesis.keyBits, pool)
-    const wallet = await Wallet.open({ chain, pool, store: memoryStore(), keys, seed: secrets.walletSeed })
-    need(await register(wallet, need(await admit(issuer, await registrationRequest(wallet)))))
+    const wallet = await walletOf(secrets, this.#now)
+    need(await register(wallet, need(await admit(this.#now.issuer, await registrationRequest(wallet)))))
     if (amount > 0n) {
       await this.mint(wallet.account, amount)
       for (const stage of [1, 2]) need(await wallet.rollover(`bench ${stage}`))
@@ -301,6 +297,15 @@ export class Town {
     await ledger?.stop()
     await rm(this.dir, { recursive: true, force: true })
   }
+}
+
+/** Keeps nothing on disk. */
+async function walletOf(
+  secrets: Secrets,
+  { genesis, chain, pool }: Pick<Founded, 'genesis' | 'chain' | 'pool'>,
+): Promise<Wallet> {
+  const keys = await openAccountKeys(secrets, genesis.keyBits, pool)
+  return Wallet.open({ chain, pool, store: memoryStore(), keys, seed: secrets.walletSeed })
 }
 
 async function publicOf(secrets: Secrets, keyBits: number, pool: ProofPool): Promise<Genesis['issuer']> {

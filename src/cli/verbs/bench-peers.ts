@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { channelSuite } from '../bench/channel-suite.js'
 import { environmentOf, environmentText } from '../bench/environment.js'
-import { type Run, runText, summaryOf } from '../bench/figures.js'
+import { type Run, summaryOf } from '../bench/figures.js'
+import { told } from '../bench/measure.js'
 import { PEERS, type PeerRun, type PeersPlan, runPeer } from '../bench/peers.js'
 import { Progress } from '../bench/progress.js'
 import { routeSuite } from '../bench/route-suite.js'
@@ -67,13 +68,8 @@ async function own(suite: keyof typeof SUITES, { seconds, progress, signal }: Pe
   signal.addEventListener('abort', () => void town.raze())
   try {
     progress.say(environmentText(environmentOf(town.dir), KEY_BITS))
-    const runs: Run[] = []
     const shapes = [...windows].sort((a, b) => a - b).map((window) => ({ window }))
-    for await (const run of SUITES[suite](town, { suite, shapes, seconds, warmUp: WARM_UP_S, progress })) {
-      progress.say(runText(run))
-      runs.push(run)
-    }
-    return runs
+    return await told(SUITES[suite](town, { suite, shapes, seconds, warmUp: WARM_UP_S, progress }), progress)
   } finally {
     await town.raze()
   }

@@ -8,13 +8,13 @@ import { CHANNEL_DRIVEN, channelSuite } from '../bench/channel-suite.js'
 import type { Bits } from '../bench/crypto-rows.js'
 import { cryptoSuite } from '../bench/crypto-suite.js'
 import { environmentOf, environmentText } from '../bench/environment.js'
-import { type Run, runText, summaryOf } from '../bench/figures.js'
+import { type Run, summaryOf } from '../bench/figures.js'
 import { growthSuite } from '../bench/growth-suite.js'
 import { htmlReport } from '../bench/html.js'
 import { IDLE_DRIVEN, idleSuite } from '../bench/idle-suite.js'
 import { LEDGER_DRIVEN, type LedgerOptions, ledgerSuite } from '../bench/ledger-suite.js'
 import type { Shape } from '../bench/load.js'
-import type { Plan } from '../bench/measure.js'
+import { type Plan, told } from '../bench/measure.js'
 import { Progress } from '../bench/progress.js'
 import { ROUTE_DRIVEN, routeSuite } from '../bench/route-suite.js'
 import type { SpreadOptions } from '../bench/spread.js'
@@ -255,7 +255,7 @@ async function abroadOf(options: AbroadOptions): Promise<Abroad | undefined> {
   return { hub, ledgerUrl: ledger, genesis: terms, issuer: await readSecrets(issuer, source) }
 }
 
-async function measureAll<More>(
+function measureAll<More>(
   suite: Suite<More>,
   town: Town,
   options: LoadOptions & More,
@@ -266,12 +266,7 @@ async function measureAll<More>(
       ? (options.window ?? suite.windows).map((window) => ({ window }))
       : [{ rate: options.rate }]
   const { seconds, warmUp } = options
-  const runs: Run[] = []
-  for await (const run of suite.run(town, { suite: suite.name, shapes, seconds, warmUp, progress }, options)) {
-    progress.say(runText(run))
-    runs.push(run)
-  }
-  return runs
+  return told(suite.run(town, { suite: suite.name, shapes, seconds, warmUp, progress }, options), progress)
 }
 
 function counts(text: string, most = 100_000): readonly number[] {
