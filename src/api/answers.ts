@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { zRegistrationRequest } from '../wallet/registration.js'
 import { SCOPES } from './bodies.js'
-import { zCode, zMinor } from './fields.js'
+import { zCode, zFailedAt, zMinor } from './fields.js'
 
 export const zTowerJson = z.object({
   account: z.string(),
@@ -151,14 +151,7 @@ export const zPaymentJson = z.object({
   hops: z.int().nullable(),
   parts: z.int().default(1).describe('Paths by which it went.'),
   code: zCode.nullable().describe('Why it failed.'),
-  failed_at: z
-    .object({
-      hop: z.int().describe('1 is the peer of the own channel; as many as the route had is the payee.'),
-      account: z.string(),
-    })
-    .nullable()
-    .default(null)
-    .describe('Which hop said so; null: this node itself, or no hop that named itself.'),
+  failed_at: zFailedAt,
   attempts: z.int(),
   receipt: z.string().nullable().describe('Proof of payment, a JSON text: verify it offline.'),
 })

@@ -1,7 +1,7 @@
 /** Every event of a node's log as the API shows it: what happened, and the fields that say it. */
 import { z } from 'zod'
 import type { NodeEvent } from '../node/event-log.js'
-import { zMinor } from './fields.js'
+import { zFailedAt, zMinor } from './fields.js'
 
 /** `cursor` is the event's stable id: without gaps, the same at every delivery. `time` is ledger time, seconds. */
 const event = <T extends NodeEvent['type'], S extends z.ZodRawShape>(type: T, fields: S) =>
@@ -53,7 +53,12 @@ export const EVENT_SCHEMAS = {
     fee_minor: zMinor,
   }),
   'payment.refunded': event('payment.refunded', { key: z.string(), ...refund }),
-  'payment.failed': event('payment.failed', { key: z.string(), invoice: zId, code: z.string() }),
+  'payment.failed': event('payment.failed', {
+    key: z.string(),
+    invoice: zId,
+    code: z.string(),
+    failed_at: zFailedAt,
+  }),
   'forward.claimed': event('forward.claimed', { channel: zId, fee_minor: zMinor }),
   'pay.sent': event('pay.sent', { channel: zId, amount_minor: zMinor, reference: z.string() }),
   'pay.received': event('pay.received', { channel: zId, amount_minor: zMinor, reference: z.string() }),
@@ -73,7 +78,7 @@ export const EVENT_TEXTS: { readonly [T in NodeEvent['type']]: string } = {
   'payment.returned':
     'Of a payment that succeeded, a part that its payee never took came back: so much less left than was said.',
   'payment.refunded': 'Our payment of `invoice` was given back; the `invoice.paid` of `refund` is the movement.',
-  'payment.failed': 'A payment of ours ended without moving money; `code` says why.',
+  'payment.failed': 'A payment of ours ended without moving money; `code` says why, `failed_at` which hop said so.',
   'forward.claimed': 'A payment of others was forwarded; the fee is ours. `channel` is where it came in.',
   'pay.sent': 'A direct payment inside of a channel, ours to the peer.',
   'pay.received': "A direct payment inside of a channel, the peer's to us.",

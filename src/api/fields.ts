@@ -19,3 +19,13 @@ export const zMinorOf = (bits: number) =>
 
 export const zMinor = zMinorOf(64)
 export const zCode = z.string().refine(isErrorCode)
+
+/** Of a payment that failed. */
+export const zFailedAt = z
+  .object({
+    hop: z.int().describe('1 is the peer of the own channel; as many as the route had is the payee.'),
+    account: z.string(),
+  })
+  .nullable()
+  .default(null)
+  .describe('Which hop said so; null: this node itself, or no hop that named itself.')

@@ -165,6 +165,10 @@ export function eventView(node: Node, event: NumberedEvent): EventJson {
       const { amount, fee, ...rest } = event
       return { ...rest, amount_minor: minor(amount), fee_minor: minor(fee) }
     }
+    case 'payment.failed': {
+      const { failedAt, ...rest } = event
+      return { ...rest, failed_at: failedAt }
+    }
     case 'forward.claimed': {
       const { fee, ...rest } = event
       return { ...rest, fee_minor: minor(fee) }

@@ -93,7 +93,15 @@ export const zNodeEvent = z.discriminatedUnion('type', [
     reference: zText(256),
     amount: zAmount,
   }),
-  z.strictObject({ type: z.literal('payment.failed'), ...at, key: zText(256), invoice: zHex, code: zText(64) }),
+  z.strictObject({
+    type: z.literal('payment.failed'),
+    ...at,
+    key: zText(256),
+    invoice: zHex,
+    code: zText(64),
+    /** R3: the hop that said so. */
+    failedAt: z.strictObject({ hop: zCount, account: zHex }).nullable().default(null),
+  }),
   z.strictObject({ type: z.literal('forward.claimed'), ...at, channel: zHex, fee: zAmount }),
   z.strictObject({ type: z.literal('pay.received'), ...at, channel: zHex, amount: zAmount, reference: zHex }),
   z.strictObject({ type: z.literal('pay.sent'), ...at, channel: zHex, amount: zAmount, reference: zHex }),

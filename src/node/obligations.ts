@@ -4,7 +4,6 @@ import { type Amount, amountFromBytes, amountToBytes, plus, ZERO } from '../base
 import { bytesToHex, u64, utf8 } from '../base/bytes.js'
 import { otherSide } from '../base/channel-state.js'
 import { cbor, zAmount, zPoint } from '../base/codec.js'
-import type { Point } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
 import type { Store } from '../base/ports/store.js'
 import type { Lock } from '../channel/types.js'
@@ -26,7 +25,7 @@ import { decideReceive } from '../router/receive.js'
 import { parseRow } from '../store/rows.js'
 import { tableKey, tableRange } from '../store/tables.js'
 import type { Tx } from './engine.js'
-import { HeldParts } from './held-parts.js'
+import { HeldParts, type SetName, setName } from './held-parts.js'
 import type { Invoices } from './invoices.js'
 import { KeptRows } from './kept-rows.js'
 import type { LiveChannel } from './live-channel.js'
@@ -38,8 +37,8 @@ const FEES = tableKey('node', utf8('fees'))
 
 interface Owed {
   readonly records: readonly Obligation[]
-  /** Points of invoices with parts that are held (R1). */
-  readonly held: readonly Point[]
+  /** Payments of which parts are held (R1). */
+  readonly held: readonly SetName[]
 }
 
 export class Obligations {
@@ -111,13 +110,14 @@ export class Obligations {
   static async all(store: Store): Promise<Owed> {
     const records: Obligation[] = []
     for await (const { value } of store.range(tableRange('obligation'))) records.push(read(value))
-    return { records, held: await HeldParts.points(store) }
+    return { records, held: await HeldParts.names(store) }
   }
 
   #receive(tx: Tx, arrival: FinalArrival, replayed: boolean): undefined {
     const { parts, invoices } = this
-    const { point } = arrival
+    const { point, payload } = arrival
     const issued = point === null ? undefined : invoices.byPoint(tx, point)
+    const name = point === null ? undefined : setName(point, payload.set)
     const now = parts.view().time
     this.#giveBackOverdue(tx, now)
     const decision = decideReceive(arrival, {
@@ -126,33 +126,34 @@ export class Obligations {
       replayed,
       expiryNear: parts.bounds.near,
       issued,
-      held: point === null ? [] : this.#held.of(tx, point),
+      held: name === undefined ? [] : this.#held.of(tx, name),
       seed: parts.seed,
     })
     const ref = { channel: arrival.incoming.channel, id: arrival.incoming.id }
     if (decision.kind === 'fail') {
       const { peer } = arrival.incoming
-      if (!replayed && !parts.records.mayFail(peer)) forget(tx, arrival.payload.expiry, arrival.replayTag)
+      if (!replayed && !parts.records.mayFail(peer)) forget(tx, payload.expiry, arrival.replayTag)
       parts.records.refused(tx, peer)
       return this.#fail(tx, ref, arrival.secret, decision.reason)
     }
     if (decision.kind === 'hold') {
-      this.#held.add(tx, decision.invoice.point, decision.part)
+      this.#held.add(tx, setName(decision.invoice.point, payload.set), decision.part)
       return
     }
     // R1: that it is paid, and every claim, is one batch: from here on all parts are ours to claim, whatever happens.
     const { invoice } = decision
-    this.#held.take(tx, invoice.point)
+    this.#held.take(tx, setName(invoice.point, payload.set))
     invoices.markPaid(tx, invoice, decision.parts.length)
     for (const { lock, amount } of decision.parts)
       this.#claimed.put(tx, claimedKey(lock), { point: invoice.point, amount })
     for (const { lock, scalar } of decision.parts) this.#keep(tx, claimObligation(lock, scalar))
+    for (const { lock, secret } of this.#held.takeAll(tx, invoice.point)) this.#fail(tx, lock, secret, 'invoice_paid')
   }
 
   /** The other parts did not come in time: none is claimed, all go back. */
   #giveBackOverdue(tx: Tx, now: number): void {
-    for (const point of this.#held.overdue(tx, now)) {
-      for (const { lock, secret } of this.#held.take(tx, point)) this.#fail(tx, lock, secret, 'parts_timeout')
+    for (const name of this.#held.overdue(tx, now)) {
+      for (const { lock, secret } of this.#held.take(tx, name)) this.#fail(tx, lock, secret, 'parts_timeout')
     }
   }
 

@@ -63,5 +63,5 @@ export function viewOf(payment: Payment): PaymentView {
   }
 }
 
-const failedAt = ({ hop, place }: PartFailure): PaymentView['failedAt'] =>
+export const failedAt = ({ hop, place }: PartFailure): PaymentView['failedAt'] =>
   hop === null || place === null ? null : { hop: place, account: idText(hop) }

@@ -25,7 +25,7 @@ import {
   stepPayment,
 } from '../router/payment.js'
 import { decodePayment, encodePayment, type Part, type Payment } from '../router/payment-record.js'
-import { type Route, routeOffer } from '../router/route.js'
+import { paymentSet, type Route, routeOffer } from '../router/route.js'
 import { partMinOf, planParts } from '../router/split.js'
 import { type AttemptEnd, lessonsOf } from '../router/success.js'
 import { tableKey, tableRange } from '../store/tables.js'
@@ -34,7 +34,7 @@ import type { Invoices } from './invoices.js'
 import { KeptRows } from './kept-rows.js'
 import { enlist, pageOf } from './listing.js'
 import { pathsFor } from './payment-paths.js'
-import { type PaymentQuote, type PaymentView, viewOf } from './payment-view.js'
+import { failedAt, type PaymentQuote, type PaymentView, viewOf } from './payment-view.js'
 import { addRefund } from './refunds.js'
 import type { RouterParts } from './router-parts.js'
 import { TakenUp } from './taken-up.js'
@@ -264,12 +264,12 @@ export class Payments {
 
   /** @returns why the channel did not take it. */
   #propose(tx: Tx, payment: Payment, route: Route): ErrorCode | undefined {
-    const { channels, entropy, account } = this.parts
+    const { channels, entropy, account, seed } = this.parts
     const channel = channels.get(route.channel)
     if (channel === undefined) return 'no_route'
     if (!isDirect(route, account)) return 'circular_route'
     const sessionKey = sessionKeyFrom(entropy(32)) // R1: fresh for every part
-    const offer = routeOffer(route, payment.invoice, sessionKey)
+    const offer = routeOffer(route, payment.invoice, paymentSet(seed, payment.invoice), sessionKey)
     if (!offer.ok) return offer.error.code
     const { amount, point, expiry, onion } = offer.value
     let refusal: ErrorCode | undefined
@@ -325,7 +325,7 @@ export class Payments {
         break
       }
       case 'failed':
-        events.append(tx, { type: 'payment.failed', ...at, code: effect.code })
+        events.append(tx, { type: 'payment.failed', ...at, code: effect.code, failedAt: failedAt(effect) })
         break
       default:
         unreachable(effect)

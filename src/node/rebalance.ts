@@ -24,16 +24,20 @@ type Parts = Pick<NodeParts, 'channels' | 'policies' | 'invoices' | 'payments'>
 const EXPIRES_S = 86_400
 
 /**
- * Durable when it resolves; the same key moves the money once. Errors: `not_found`, `channel_not_open`, `circular_route`
- * for two channels with one peer, `request_key_reused`, and those of payments.
+ * Durable when it resolves; the same key moves the money once. Errors: `not_found`, `channel_not_open`,
+ * `forwarding_off`, `circular_route` for two channels with one peer, `request_key_reused`, and those of payments.
  */
 export async function rebalance(parts: Parts, key: string, wish: RebalanceWish): Promise<Result<PaymentView>> {
   const { channels, policies, invoices, payments } = parts
   const [from, to] = [channels.get(wish.from), channels.get(wish.to)]
   if (from === undefined || to === undefined) return refuse('not_found', 'channel')
   if (equalBytes(from.peer, to.peer)) return refuse('circular_route', 'both channels are with one peer')
+  const closed = [from, to].find(({ state }) => state.phase !== 'open')
+  if (closed !== undefined && payments.view(key) === undefined) return refuse('channel_not_open', closed.text)
+  // Whoever forwards says what it asks as soon as it is connected: who never did would only hold the money up.
   const comesBack = policies.hintOf(to)
-  if (comesBack === undefined) return refuse('channel_not_open', 'the peer of --to has not told what it asks')
+  if (comesBack === undefined) return refuse('forwarding_off', `the peer of ${to.text}`)
+  if (policies.hintOf(from) === undefined) return refuse('forwarding_off', `the peer of ${from.text}`)
   const leaves: RouteHint = { hub: from.peer, url: null, channel: from.id, policy: policies.of(from) }
   const issued = await invoices.issue(`rebalance/${bytesToHex(sha256(utf8(key)))}`, {
     amount: wish.amount,

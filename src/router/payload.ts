@@ -27,18 +27,22 @@ export interface FinalPayload {
   readonly secret: Uint8Array
   /** Sum of all parts (R1): the amount of the invoice. */
   readonly total: Amount
+  /** Names the payment: parts of two payers of one invoice never make up one sum (R1). */
+  readonly set: Uint8Array
 }
+
+export const SET_BYTES = 16
 
 export type HopPayload = ForwardPayload | FinalPayload
 
 const zForward = z.tuple([z.literal(0), zPoint, zAmount, zCount])
-const zFinal = z.tuple([z.literal(1), zAmount, zCount, zBytes(32), zAmount])
+const zFinal = z.tuple([z.literal(1), zAmount, zCount, zBytes(32), zAmount, zBytes(SET_BYTES)])
 const zHopPayload = z.union([zForward, zFinal])
 
 export const encodePayload = (payload: HopPayload): Uint8Array =>
   payload.kind === 'forward'
     ? encodeAs(zForward, [0, payload.next, payload.amount, payload.expiry])
-    : encodeAs(zFinal, [1, payload.amount, payload.expiry, payload.secret, payload.total])
+    : encodeAs(zFinal, [1, payload.amount, payload.expiry, payload.secret, payload.total, payload.set])
 
 /** Whether this hop's place in the onion fits the kind is checked here too: the last hop, and only it, is the payee. */
 export function decodePayload(bytes: Uint8Array, last: boolean): Result<HopPayload> {
@@ -47,5 +51,6 @@ export function decodePayload(bytes: Uint8Array, last: boolean): Result<HopPaylo
   const fields = decoded.value
   if ((fields[0] === 1) !== last) return refuse('payload_invalid', 'kind')
   if (fields[0] === 0) return ok({ kind: 'forward', next: fields[1], amount: fields[2], expiry: fields[3] })
-  return ok({ kind: 'final', amount: fields[1], expiry: fields[2], secret: fields[3], total: fields[4] })
+  const [, amount, expiry, secret, total, set] = fields
+  return ok({ kind: 'final', amount, expiry, secret, total, set })
 }

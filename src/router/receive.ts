@@ -31,7 +31,7 @@ export interface ReceiveContext {
   readonly expiryNear: number
   /** Ours with `arrival.point` as its T, if there is one. */
   readonly issued: IssuedInvoice | undefined
-  /** Other parts of the same payment, irrevocably in (C12), whose hold has not ended. */
+  /** Other parts of the same payment, of one payer, irrevocably in (C12), whose hold has not ended. */
   readonly held: readonly HeldPart[]
   /** What the scalars of our invoices are derived from. */
   readonly seed: Uint8Array

@@ -2,12 +2,13 @@
 import { type Amount, amount, minus } from '../base/amount.js'
 import { equalBytes } from '../base/bytes.js'
 import type { Point, Scalar } from '../base/curve/index.js'
+import { prf } from '../base/digest.js'
 import { invariant } from '../base/errors.js'
 import { type AccountId, type ChannelId, type IdText, idText } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import type { HopTerms } from './fee.js'
-import type { Invoice } from './invoice.js'
+import { type Invoice, invoiceDigest } from './invoice.js'
 import { type HopSecret, hopScalar, routeSecrets, type SharedSecret } from './onion/crypto.js'
 import { buildOnion, onionBinding } from './onion/packet.js'
 import {
@@ -20,7 +21,7 @@ import {
   searchWays,
   type Way,
 } from './pathfind.js'
-import { encodePayload, type HopPayload } from './payload.js'
+import { encodePayload, type HopPayload, SET_BYTES } from './payload.js'
 import { lockPoints } from './point-lock.js'
 import type { Policy } from './policy.js'
 import type { SuccessEstimate } from './success.js'
@@ -197,15 +198,23 @@ function deriveKeys(sessionKey: Scalar, accounts: readonly AccountId[]): Derived
 export const routeKeys = (sessionKey: Scalar, accounts: readonly AccountId[]): RouteKeys =>
   deriveKeys(sessionKey, accounts)
 
-const payloadFor = (route: Route, invoice: Invoice, i: number): HopPayload => {
+const payloadFor = (route: Route, invoice: Invoice, set: Uint8Array, i: number): HopPayload => {
   const next = route.hops[i + 1]
   if (next !== undefined) return { kind: 'forward', next: next.account, amount: next.amount, expiry: next.expiry }
   const { amount: part, expiry } = route.hops[i]!
-  return { kind: 'final', amount: part, expiry, secret: invoice.secret, total: invoice.amount }
+  return { kind: 'final', amount: part, expiry, secret: invoice.secret, total: invoice.amount, set }
 }
 
-/** Points and onion of one attempt. @param sessionKey fresh for this attempt (`sessionKeyFrom`). */
-export function routeOffer(route: Route, invoice: Invoice, sessionKey: Scalar): Result<RouteOffer> {
+/** What a payer names its payment of an invoice by: the same for every part, and nobody else's. @param seed the payer's. */
+export const paymentSet = (seed: Uint8Array, invoice: Invoice): Uint8Array =>
+  prf(seed, 'payment-set', invoiceDigest(invoice)).slice(0, SET_BYTES)
+
+/**
+ * Points and onion of one attempt.
+ * @param set `paymentSet`
+ * @param sessionKey fresh for this attempt (`sessionKeyFrom`).
+ */
+export function routeOffer(route: Route, invoice: Invoice, set: Uint8Array, sessionKey: Scalar): Result<RouteOffer> {
   const accounts = route.hops.map((hop) => hop.account)
   const { hops: secrets, scalars } = deriveKeys(sessionKey, accounts)
   const points = lockPoints(invoice.point, scalars)
@@ -214,7 +223,7 @@ export function routeOffer(route: Route, invoice: Invoice, sessionKey: Scalar): 
     sessionKey,
     secrets,
     route.hops.map((_, i) => ({
-      payload: encodePayload(payloadFor(route, invoice, i)),
+      payload: encodePayload(payloadFor(route, invoice, set, i)),
       associatedData: onionBinding(invoice.ledger, points.value[i]!),
     })),
   )

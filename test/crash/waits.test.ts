@@ -204,6 +204,30 @@ t.test('R1: two pay one invoice at once: one of them has paid it, the other has 
   t.same([...winners].sort(), ['other', 'payer'], 'whoever comes first')
 })
 
+t.test('R1: two pay one invoice in parts at once: all of one payment, nothing of the other, one proof', async (t) => {
+  const ample = { ...sizes, carries: 300_000n }
+  const founded = await found({ name: 'ample', ...between(['payer', 'other', 'payee'], ['left', 'right'], ample) })
+  const winners = new Set<string>()
+  for (const seed of ['1', '4', '7']) {
+    const play = await Play.of(founded, seed)
+    const text = await play.invoice(AMOUNT)
+    const calls = ['payer', 'other'].map((name) => play.node(name).pay('key', text, FEE_MAX))
+    for (const started of await play.rest(Promise.all(calls))) t.ok(started.ok)
+    const [winner, loser] = play.view().status === 'succeeded' ? ['payer', 'other'] : ['other', 'payer']
+    t.match(play.view('key', winner), { status: 'succeeded', parts: 2, sent: AMOUNT })
+    t.match(
+      play.view('key', loser),
+      { status: 'failed', code: 'payment_details_wrong', receipt: null },
+      'without a wait',
+    )
+    t.same([play.gained()[loser], play.gained()['payee']], [undefined, AMOUNT])
+    t.equal((await play.events('payee', 'invoice.paid')).length, 1)
+    play.idle(t)
+    winners.add(winner)
+  }
+  t.same([...winners].sort(), ['other', 'payer'], 'whoever is complete first')
+})
+
 t.test(
   'R5: of two keys for one invoice only one is under way or paid; what has failed leaves room for another',
   async (t) => {

@@ -54,7 +54,9 @@ t.test('locks both ways: alice takes neither hers, nor bob’s claim of his, and
   await until(() => bob.node.channel(id)?.waiting === null)
   const last = { account: bob.node.account, amount: cents(7_000n), expiry: ledger.head.time + 3 * HOUR }
   const route: Route = { channel: id as Route['channel'], fee: cents(0n), hops: [last] }
-  const { amount, point, expiry, onion } = must(routeOffer(route, his, sessionKeyFrom(sha256(Uint8Array.of(1)))))
+  const { amount, point, expiry, onion } = must(
+    routeOffer(route, his, new Uint8Array(16), sessionKeyFrom(sha256(Uint8Array.of(1)))),
+  )
   puppet.input({ type: 'offer', operations: [{ kind: 'lock', amount, point, expiry, payload: onion }] })
   while (puppet.state.outstanding !== null) await puppet.pump()
   await until(() => /^commit of/.test(bob.node.channel(id)?.waiting ?? ''))

@@ -141,7 +141,9 @@ t.test(
     const puppet = await byHand(village, alice, bob, id)
     const last = { account: bob.node.account, amount: cents(7_000n), expiry: ledger.head.time + 3 * 3_600 }
     const route: Route = { channel: id as Route['channel'], fee: cents(0n), hops: [last] }
-    const { amount, point, expiry, onion } = must(routeOffer(route, invoice, sessionKeyFrom(sha256(Uint8Array.of(1)))))
+    const { amount, point, expiry, onion } = must(
+      routeOffer(route, invoice, new Uint8Array(16), sessionKeyFrom(sha256(Uint8Array.of(1)))),
+    )
     puppet.input({ type: 'offer', operations: [{ kind: 'lock', amount, point, expiry, payload: onion }] })
     while (puppet.state.outstanding !== null) await puppet.pump()
     await until(() => /^commit of/.test(bob.node.channel(id)?.waiting ?? '')) // his claim, which she does not read

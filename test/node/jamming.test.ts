@@ -149,7 +149,7 @@ function jam(puppet: Puppet, amount: bigint, toHub = false): Tried & { readonly 
   const route: Route = { channel: puppet.id, fee: cents(1n), hops }
   const target = curve.multiplyBase(prfScalar(sessionKey, 'nobody'))
   const nobody = { ...(issued[0] ?? invoiceOf(1n)), point: target }
-  const offer = must(routeOffer(route, nobody, sessionKey))
+  const offer = must(routeOffer(route, nobody, new Uint8Array(16), sessionKey))
   const { point, expiry, onion } = offer
   puppet.input({ type: 'offer', operations: [{ kind: 'lock', amount: offer.amount, point, expiry, payload: onion }] })
   return { sessionKey, route, point }

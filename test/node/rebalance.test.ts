@@ -42,6 +42,11 @@ const rest = async () => {
   return [toBob, toCarol].map((id) => alice.node.channel(id)!.balance)
 }
 
+const failures = async () => {
+  const events = await alice.node.events.page(0, 1_000)
+  return new Map(events.flatMap((event) => (event.type === 'payment.failed' ? [[event.key, event] as const] : [])))
+}
+
 let probes = 0
 /** Gossip has told alice what the hubs ask of each other. */
 const informed = (t: Test) =>
@@ -94,10 +99,17 @@ t.test('what cannot be: said, with the side that lacks capacity, and nothing mov
   t.equal(await failing('own side', wish(190_000n)), 'no_capacity')
   t.equal(alice.node.payment('own side')?.failedAt, null)
   t.equal(await failing('between hubs', wish(25_000n)), 'no_capacity_on_route', 'bob’s side toward carol')
-  t.same(alice.node.payment('between hubs')?.failedAt, { hop: 1, account: idText(bob.node.account) })
+  const said = { hop: 1, account: idText(bob.node.account) }
+  t.same(alice.node.payment('between hubs')?.failedAt, said)
+  const told = await failures()
+  t.same([told.get('own side')?.failedAt, told.get('between hubs')?.failedAt], [null, said], 'the books say it too')
   t.equal(await failing('unknown', { ...wish(1n), from: toBob.slice().fill(7) as ChannelId }), 'not_found')
   const second = await more(alice, bob, 'alice bob 2', 5_000n)
   t.equal(await failing('one peer', { ...wish(1n), to: second }), 'circular_route')
+  const byLeaf = await village.channel(await village.settle('erin', 50_000n), alice, 20_000n, 20_000n)
+  for (const circle of [{ from: byLeaf }, { to: byLeaf }]) {
+    t.equal(await failing('a leaf', { ...wish(1n), ...circle }), 'forwarding_off', 'its peer passes nothing on')
+  }
   const { text } = must(await alice.node.issueInvoice('own', { amount: cents(5n), reference: 'x', expiresIn: 99 }))
   t.match(await alice.node.pay('own', text, cents(5n)), { error: { code: 'circular_route' } }, 'only by rebalancing')
   t.same(await rest(), before)

@@ -103,7 +103,7 @@ let attempts = 0
 /** One lock along a hand-made route, to its end. */
 async function attempt(puppet: Puppet, invoice: Invoice, route: Route): Promise<Tried> {
   const sessionKey = sessionKeyFrom(sha256(Uint8Array.of(attempts >> 8, attempts++ & 255)))
-  const effect = await puppet.untilEnd(must(routeOffer(route, invoice, sessionKey)))
+  const effect = await puppet.untilEnd(must(routeOffer(route, invoice, new Uint8Array(16), sessionKey)))
   return { effect, sessionKey, route }
 }
 

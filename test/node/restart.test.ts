@@ -104,7 +104,9 @@ t.test('R1: an invoice that a second payer pays while the first one’s claim is
   const puppet = await byHand(village, carol, hospital, id)
   const hop = { account: hospital.node.account, amount: cents(700n), expiry: ledger.head.time + 10_000 }
   const route = { channel: id, fee: cents(0n), hops: [hop] }
-  const { amount, point, expiry, onion } = must(routeOffer(route, invoice, sessionKeyFrom(new Uint8Array(32).fill(3))))
+  const { amount, point, expiry, onion } = must(
+    routeOffer(route, invoice, new Uint8Array(16), sessionKeyFrom(new Uint8Array(32).fill(3))),
+  )
   puppet.input({ type: 'offer', operations: [{ kind: 'lock', amount, point, expiry, payload: onion }] })
   const paid = async () => (await hospital.node.invoices(1))[0]?.paid === true
   while (!(await paid())) await puppet.pump()

@@ -75,7 +75,7 @@ t.test(
         const read = effect.type === 'lockReturned' ? readFailure(secrets, effect.reason, 20) : undefined
         return read === undefined ? effect.type : decodeFailure(read.message)?.code
       }
-      return { code, codeOf, offer: must(routeOffer(route, invoice, sessionKey)) }
+      return { code, codeOf, offer: must(routeOffer(route, invoice, new Uint8Array(16), sessionKey)) }
     })
     const again = async (of: Villager, expected: readonly string[], later = 0) => {
       for (const [i, { offer, codeOf }] of offers.entries()) {

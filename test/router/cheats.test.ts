@@ -22,6 +22,7 @@ import {
   must,
   NOW,
   policy,
+  SET,
   session,
   toBob,
   toCarol,
@@ -32,7 +33,7 @@ const AMOUNT = cents(124_122)
 const TERMS = termsBackwards({ amount: AMOUNT, expiry: NOW + 1_260 }, [policy, policy])
 const HOPS = [mallory, bob, carol].map(({ account }, i) => ({ account, ...TERMS[i]! }))
 const INVOICE = invoiceOf()
-const OFFER = must(routeOffer({ channel: toBob, fee: cents(0), hops: HOPS }, INVOICE, session(3)))
+const OFFER = must(routeOffer({ channel: toBob, fee: cents(0), hops: HOPS }, INVOICE, SET, session(3)))
 const BOUNDS = { near: 300, far: 86_400 }
 const context = forwardContext({ bounds: BOUNDS })
 const toMallory = arrivalOf('forward', lockFrom(alice, OFFER), mallory)

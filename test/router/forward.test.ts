@@ -50,6 +50,7 @@ import {
   NOW,
   outgoing,
   policy,
+  SET,
   session,
   stranger,
   toBob,
@@ -90,7 +91,7 @@ t.test('R1: scalars combine back to a proof; points do not repeat; no hop can be
 t.test('R1: mallory, who holds the first and the last hop, links or skips nothing', (t) => {
   const route = longRoute(3, 5_000n)
   const invoice = invoiceOf()
-  const offers = [session(1), session(2)].map((key) => must(routeOffer(route, invoice, key)))
+  const offers = [session(1), session(2)].map((key) => must(routeOffer(route, invoice, SET, key)))
   t.notSame(offers[0]!.point, offers[1]!.point, 'two attempts share no point')
   const { scalars } = routeKeys(
     session(1),
@@ -141,7 +142,14 @@ t.test('R3: fees and expiries are exact, from the payee backwards', (t) => {
 
 t.test('R2: payloads are canonical, and the kind fits the place', (t) => {
   const forward = { kind: 'forward', next: bob.account, amount: cents(5), expiry: NOW } as const
-  const final = { kind: 'final', amount: cents(5), expiry: NOW, secret: digest('s'), total: cents(5) } as const
+  const final = {
+    kind: 'final',
+    amount: cents(5),
+    expiry: NOW,
+    secret: digest('s'),
+    total: cents(5),
+    set: SET,
+  } as const
   t.same(must(decodePayload(encodePayload(forward), false)), forward)
   t.same(must(decodePayload(encodePayload(final), true)), final)
   const refused = { ok: false, error: { code: 'payload_invalid' } }
@@ -156,10 +164,15 @@ t.test('R2: payloads are canonical, and the kind fits the place', (t) => {
     fraction: [0, bob.account, eight, 1.5],
     more: [0, bob.account, eight, 1, 1],
     less: [0, bob.account, eight],
-    secret: [1, eight, 1, new Uint8Array(31), eight],
+    secret: [1, eight, 1, new Uint8Array(31), eight, SET],
+    set: [1, eight, 1, digest('s'), eight, SET.slice(1)],
+    'no set': [1, eight, 1, digest('s'), eight],
     map: { kind: 0 },
   }
-  for (const [name, value] of Object.entries(wrong)) t.match(decodePayload(encode(value), false), refused, name)
+  for (const [name, value] of Object.entries(wrong)) {
+    const last = Array.isArray(value) && value[0] === 1
+    t.match(decodePayload(encode(value), last), refused, name)
+  }
   t.match(decodePayload(new Uint8Array(0), false), refused, 'empty')
   t.end()
 })
@@ -173,7 +186,7 @@ const ROUTE = {
     { account: carol.account, ...TERMS[1]! },
   ],
 }
-const OFFER = must(routeOffer(ROUTE, invoiceOf(), session(7)))
+const OFFER = must(routeOffer(ROUTE, invoiceOf(), SET, session(7)))
 const ARRIVAL = arrivalOf('forward', lockFrom(alice, OFFER), bob)
 
 const FULL = { ...outgoing.room, general: outgoing.room.whole }

@@ -6,12 +6,11 @@ import { curve } from '../../src/base/curve/index.js'
 import { idText } from '../../src/base/ids.js'
 import { LIMITS } from '../../src/base/limits.js'
 import { ok, refuse } from '../../src/base/result.js'
-import { HeldParts } from '../../src/node/held-parts.js'
+import { HeldParts, setName } from '../../src/node/held-parts.js'
 import { FAILURE_CODES } from '../../src/router/failure.js'
 import { holdEnds } from '../../src/router/held-part.js'
 import { invoiceScalar } from '../../src/router/invoice.js'
 import { Learnt } from '../../src/router/learnt.js'
-import { failObligation } from '../../src/router/obligation.js'
 import { createPayment, isDirect, mayAttempt, type PaymentEvent, stepPayment } from '../../src/router/payment.js'
 import { decodePayment, encodePayment, type Payment } from '../../src/router/payment-record.js'
 import { scalarUpstream } from '../../src/router/point-lock.js'
@@ -32,6 +31,7 @@ import {
   must,
   NOW,
   policy,
+  SET,
   session,
   toCarol,
 } from './support.js'
@@ -263,15 +263,11 @@ t.test('R5: whatever happens to parts, one end, never more than the invoice, and
         if (effect.kind === 'succeeded') gone = effect.amount
         if (effect.kind === 'came_back') gone -= effect.amount
       }
-      if (payment.phase === 'failed' && before.phase === 'open') {
-        const others = before.parts.filter((part) => part.lock.id !== id)
-        if (others.length > 0) return false
-      }
+      const early = payment.phase === 'failed' && before.phase === 'open'
+      if (early && before.parts.some(({ lock }) => lock.id !== id)) return false
       if (payment.phase === 'open' && sum(payment.parts.map((part) => part.amount)) > TOTAL) return false
-      if (payment.phase === 'succeeded') {
-        const { sent, unsettled } = payment
-        if (plus(sent, ...unsettled.map((part) => part.amount)) !== gone) return false
-      }
+      const stands = payment.phase === 'succeeded' ? payment.unsettled.map((part) => part.amount) : []
+      if (payment.phase === 'succeeded' && plus(payment.sent, ...stands) !== gone) return false
     }
     return ends === (payment.phase === 'open' ? 0 : 1)
   })
@@ -292,11 +288,13 @@ function payee() {
   return { rows, tx, invoice, open }
 }
 
-/** Parts as they arrive: [amount, their total, lock id]. Made once: they cost curve operations. */
-const SHARES = [100_000n, 24_122n, 62_061n, 62_061n, 24_121n, 1n, TOTAL]
+/** Parts as they arrive, the last three another payer's. Made once: they cost curve operations. */
+const SHARES = [100_000n, 24_122n, 62_061n, 62_061n, 24_121n, 1n, TOTAL, 100_000n, 24_122n, 62_061n]
+const OTHERS = 7
+const setOf = (i: number) => SET.map((byte) => (i < OTHERS ? byte : byte + 1))
 const ARRIVALS = SHARES.map((amount, i) => {
   const hops = [{ account: carol.account, amount: cents(amount), expiry: NOW + 1_260 + i }]
-  const offer = must(routeOffer({ channel: toCarol, hops, fee: ZERO }, invoiceOf(), session(40 + i)))
+  const offer = must(routeOffer({ channel: toCarol, hops, fee: ZERO }, invoiceOf(), setOf(i), session(40 + i)))
   return arrivalOf('final', { ...lockFrom(alice, offer, toCarol), id: i }, carol)
 })
 
@@ -335,24 +333,22 @@ t.test(
     let paidRuns = 0
     const property = fc.property(fc.array(action, { maxLength: 25 }), (program) => {
       const { rows, tx, invoice, open } = payee()
+      const names = [0, OTHERS].map((i) => setName(invoice.point, setOf(i)))
       let held = open()
       let [now, paid] = [NOW, false]
       const seen = new Set<number>()
       /** What the model says: lock → what became of it. */
       const fate = new Map<number, 'held' | 'claimed' | 'failed' | 'out'>()
       const overdue = () => {
-        for (const point of held.overdue(tx, now)) {
-          for (const { lock, secret } of held.take(tx, point)) {
-            failObligation({ incoming: lock, secret }, 'parts_timeout')
-            fate.set(lock.id, 'failed')
-          }
+        for (const name of held.overdue(tx, now)) {
+          for (const { lock } of held.take(tx, name)) fate.set(lock.id, 'failed')
         }
       }
       for (const { do: what, i } of program) {
         if (what === 'pass') now += i
         if (what === 'restart') {
           held = open()
-          held.load(tx, rows.size === 0 ? [] : [invoice.point])
+          held.load(tx, names)
         }
         if (what === 'out' && held.drop(tx, { channel: toCarol, id: i })) fate.set(i, 'out')
         if (what !== 'part') {
@@ -366,24 +362,26 @@ t.test(
         overdue()
         const arrival = { ...ARRIVALS[i]!, incoming: { ...ARRIVALS[i]!.incoming, ...lock } }
         const context = { now, ledgerFresh: true, replayed, expiryNear: 300, seed: carol.seed }
-        const before = held.of(tx, invoice.point)
-        const decision = decideReceive(arrival, { ...context, issued: { invoice, paid }, held: before })
+        const name = names[i < OTHERS ? 0 : 1]!
+        const decision = decideReceive(arrival, { ...context, issued: { invoice, paid }, held: held.of(tx, name) })
         if (decision.kind === 'fail') fate.set(lock.id, 'failed')
         if (decision.kind === 'hold') {
-          held.add(tx, invoice.point, decision.part)
+          held.add(tx, name, decision.part)
           fate.set(lock.id, 'held')
         }
         if (decision.kind === 'claim') {
           if (paid || sum(decision.parts.map(({ amount }) => amount)) !== TOTAL) return false
           const ids = decision.parts.map((part) => part.lock.id)
           if (ids.some((id) => id !== lock.id && fate.get(id) !== 'held')) return false
-          held.take(tx, invoice.point)
+          held.take(tx, name)
           paid = true
           for (const id of ids) fate.set(id, 'claimed')
+          for (const part of held.takeAll(tx, invoice.point)) fate.set(part.lock.id, 'failed')
         }
-        const standing = held.of(tx, invoice.point)
+        const standing = names.flatMap((each) => held.of(tx, each))
         if (standing.length !== [...fate.values()].filter((each) => each === 'held').length) return false
-        if (sum(standing.map(({ amount }) => amount)) >= TOTAL || (paid && standing.length > 0)) return false
+        if (names.some((each) => sum(held.of(tx, each).map(({ amount }) => amount)) >= TOTAL)) return false
+        if (paid && standing.length > 0) return false
         if (standing.some((part) => now > part.since + LIMITS.parts_hold_s || now > part.expiry - 300)) return false
       }
       now += 10_000

@@ -17,6 +17,7 @@ import {
   policy,
   routeContext,
   routeQuery,
+  SET,
   session,
 } from './support.js'
 
@@ -119,7 +120,7 @@ t.test('R4: a limit that the best price breaks is kept by another way', (t) => {
   const cheap = { base: cents(0), ppm: 0, expiryDelta: 1 }
   const longest = must(search(chain(LIMITS.path_hops - 1, cheap)))[0]!
   t.equal(longest.hops.length, LIMITS.path_hops)
-  t.ok(routeOffer(longest, invoice, session(1)).ok, 'and an onion carries it')
+  t.ok(routeOffer(longest, invoice, SET, session(1)).ok, 'and an onion carries it')
   t.match(search(chain(LIMITS.path_hops, cheap)), refusal('route_too_long'))
   const [short] = must(search([...chain(LIMITS.path_hops, cheap), edge(0, 12, { base: cents(5_000) })], free))
   t.equal(short?.hops[1]?.amount, invoice.amount, 'where the cheapest is too long, a shorter one')

@@ -38,6 +38,7 @@ import {
   policy,
   routeContext,
   routeQuery,
+  SET,
   session,
   toBob,
   toCarol,
@@ -100,7 +101,7 @@ t.test('R7: routes from own channels and hints, with terms that every hop accept
 /** The whole path in memory: the shell's part is the calls between the machines. */
 function travel(route: Route, sessionKey: Scalar, receive: Partial<ReceiveContext> = {}) {
   const invoice = invoiceOf()
-  const offer = must(routeOffer(route, invoice, sessionKey))
+  const offer = must(routeOffer(route, invoice, SET, sessionKey))
   const atBob = arrivalOf('forward', lockFrom(alice, offer), bob)
   const forward = decideForward(atBob, forwardContext())
   if (forward.kind === 'fail') return failObligation(atBob, forward.reason, forward.policy).effects[0]
@@ -287,7 +288,7 @@ t.test('R1, R6: the payee claims only what it invoiced, once, in time; every rul
   const invoice = invoiceOf()
   const direct = (change: Partial<Route['hops'][0]> = {}, paid = invoice) => {
     const hops = [{ account: carol.account, amount: cents(124_122), expiry: NOW + 1_260, ...change }]
-    const offer = must(routeOffer({ channel: toBob, hops, fee: cents(0) }, paid, session(5)))
+    const offer = must(routeOffer({ channel: toBob, hops, fee: cents(0) }, paid, SET, session(5)))
     return arrivalOf('final', lockFrom(alice, offer), carol)
   }
   const context = (change: Partial<ReceiveContext> = {}): ReceiveContext => ({
@@ -346,7 +347,7 @@ t.test('R1, R6: the payee claims only what it invoiced, once, in time; every rul
 })
 
 t.test('R2: how long a route of real payloads may be', (t) => {
-  const fits = (count: number) => routeOffer(longRoute(count, 124_122n), invoiceOf(), session(6))
+  const fits = (count: number) => routeOffer(longRoute(count, 124_122n), invoiceOf(), SET, session(6))
   t.ok(fits(14).ok)
   t.match(fits(20), refusal('route_too_long'))
   let longest = 14

@@ -38,6 +38,9 @@ export const policy: Policy = {
   enabled: true,
 }
 
+/** What alice names her payments by. */
+export const SET = new Uint8Array(16).fill(7)
+
 export const NOW = 1_800_000_000
 
 export const toBob = digest('alice-bob')
