@@ -9,18 +9,33 @@ interface Stretch {
   held: number
 }
 
+/** Connected for less than this, without both having heard where the other stands: they were not together (C8). */
+const REUNION_MS = 60_000
+
 /** How apart two nodes are now. */
 export type Distance = 'near' | 'held' | 'far'
 
 export class Apart {
   /** By pair, the newest last. */
   readonly #stretches = new Map<string, Stretch[]>()
+  /** By pair and listener: when it last heard the other's `reestablish`. */
+  readonly #heard = new Map<string, Map<string, number>>()
 
   /** @param distances of every pair, asked before time moves: what lasts no time takes nobody apart */
   constructor(
     private readonly now: () => number,
     private readonly distances: () => Iterable<readonly [string, Distance]>,
   ) {}
+
+  heard(pair: string, listener: string): void {
+    const times = this.#heard.get(pair) ?? new Map<string, number>()
+    this.#heard.set(pair, times.set(listener, this.now()))
+  }
+
+  #haveMet(pair: string, since: number): boolean {
+    const times = [...(this.#heard.get(pair)?.values() ?? [])]
+    return times.length === 2 && times.every((time) => time >= since)
+  }
 
   /** Time has moved by so much since the distances were last other than these. */
   moved(ms: number, before: ReadonlyMap<string, Distance>): void {
@@ -31,8 +46,10 @@ export class Apart {
       const stretches = this.#stretches.get(pair) ?? []
       this.#stretches.set(pair, stretches)
       const last = stretches[stretches.length - 1]
-      const stretch = last?.to === from ? last : { from, to: from, heldFrom: undefined, held: 0 }
-      if (stretch !== last) stretches.push(stretch)
+      const goesOn = last !== undefined && from - last.to < REUNION_MS && !this.#haveMet(pair, last.to)
+      const stretch = goesOn ? last : { from, to: from, heldFrom: undefined, held: 0 }
+      if (!goesOn) stretches.push(stretch)
+      if (stretch.to !== from) stretch.heldFrom = undefined
       stretch.to = now
       stretch.heldFrom = distance === 'held' ? (stretch.heldFrom ?? from) : undefined
       if (stretch.heldFrom !== undefined) stretch.held = Math.max(stretch.held, now - stretch.heldFrom)

@@ -58,6 +58,8 @@ export class Network {
   readonly blocked = new Set<string>()
   readonly stalled = new Set<string>()
   delivered = 0
+  /** Told when a node hears where its peer stands. */
+  reestablished: (pair: string, listener: string) => void = () => undefined
 
   constructor(
     private readonly schedule: Schedule,
@@ -189,6 +191,9 @@ export class Network {
     }
     const message = sent instanceof Uint8Array ? decoded(sent) : sent
     this.delivered += 1
+    if (message.name === 'reestablish') {
+      this.reestablished(pairOf(end.port.name, this.#names.get(idText(end.peer)) ?? ''), end.port.name)
+    }
     end.port.options.handlers.message(end.peer, message, () => undefined)
     return message.name
   }

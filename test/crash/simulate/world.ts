@@ -92,6 +92,7 @@ export class World implements Site {
       () => this.schedule.now,
       () => this.#distances(),
     )
+    this.network.reestablished = (pair, listener) => this.apart.heard(pair, listener)
     this.copies = { payer: [], hub: [], hospital: [], mallory: [] }
     for (const name of NAMES) this.copies[name].push(made.disks[name])
     this.oracle = new Oracle(this)
