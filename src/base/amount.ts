@@ -28,8 +28,17 @@ export const ppmRoundedUp = (value: Amount, ppm: bigint): Amount => ((value * pp
 /** @throws RangeError where it does not fit: the caller's range check is missing. */
 export function amountToBytes(value: Amount): Uint8Array {
   if (BigInt.asUintN(AMOUNT_BITS_MAX, value) !== value) throw new RangeError('amountToBytes: out of range')
-  const out = new Uint8Array(AMOUNT_BYTES)
-  new DataView(out.buffer).setBigUint64(0, value)
+  scratch.setBigUint64(0, value)
+  return scratchBytes.slice()
+}
+
+const scratchBytes = new Uint8Array(AMOUNT_BYTES)
+const scratch = new DataView(scratchBytes.buffer)
+
+/** Amounts one after the other. */
+export function packAmounts(values: readonly Amount[]): Uint8Array {
+  const out = new Uint8Array(AMOUNT_BYTES * values.length)
+  for (const [index, value] of values.entries()) out.set(amountToBytes(value), AMOUNT_BYTES * index)
   return out
 }
 

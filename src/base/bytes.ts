@@ -41,7 +41,8 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return out
 }
 
-export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const encoder = new TextEncoder()
+export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
 /** Big-endian, fixed length. @throws RangeError when negative or too large: the caller's range check is missing. */
 export function bigintToBytes(value: bigint, length: number): Uint8Array {
@@ -81,11 +82,14 @@ const readU32 = (bytes: Uint8Array, at: number): number =>
 
 /** Length-prefixed concatenation: no two lists of parts give the same bytes (P6). */
 export function framed(...parts: readonly Uint8Array[]): Uint8Array {
-  const out: Uint8Array[] = []
+  let length = 4 * parts.length
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
+  let at = 0
   for (const part of parts) {
-    const prefix = new Uint8Array(4)
-    new DataView(prefix.buffer).setUint32(0, part.length)
-    out.push(prefix, part)
+    writeU32(out, at, part.length)
+    out.set(part, at + 4)
+    at += 4 + part.length
   }
-  return concatBytes(...out)
+  return out
 }

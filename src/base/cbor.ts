@@ -98,7 +98,22 @@ function writeBytes(major: number, bytes: Uint8Array): undefined {
   at += bytes.length
 }
 
-const writeText = (text: string): undefined => writeBytes(TEXT, utf8(text))
+const SHORT_TEXT = 128
+
+function writeText(text: string): undefined {
+  if (text.length > SHORT_TEXT) return writeBytes(TEXT, utf8(text))
+  const start = at
+  writeHead(TEXT, text.length)
+  reserve(text.length)
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code > 0x7f) {
+      at = start
+      return writeBytes(TEXT, utf8(text))
+    }
+    out[at++] = code
+  }
+}
 
 function writeArray(items: readonly unknown[]): undefined {
   writeHead(ARRAY, items.length)

@@ -25,10 +25,19 @@ export interface PublicLock {
 /** 8 id, 1 from, 33 commitment, 33 point, 8 expiry. */
 const LOCK_BYTES = 83
 
-export const encodeLocks = (locks: readonly PublicLock[]): Uint8Array =>
-  concatBytes(
-    ...locks.flatMap((lock) => [u64(lock.id), Uint8Array.of(lock.from), lock.commitment, lock.point, u64(lock.expiry)]),
-  )
+/** A lock never changes, and stands in every state of its life. */
+const encodedLocks = new WeakMap<PublicLock, Uint8Array>()
+
+function encodeLock(lock: PublicLock): Uint8Array {
+  const known = encodedLocks.get(lock)
+  if (known !== undefined) return known
+  const { id, from, commitment, point, expiry } = lock
+  const encoded = concatBytes(u64(id), Uint8Array.of(from), commitment, point, u64(expiry))
+  encodedLocks.set(lock, encoded)
+  return encoded
+}
+
+export const encodeLocks = (locks: readonly PublicLock[]): Uint8Array => concatBytes(...locks.map(encodeLock))
 
 export function decodeLocks(bytes: Uint8Array): Result<PublicLock[]> {
   if (bytes.length % LOCK_BYTES !== 0 || bytes.length > LIMITS.locks_per_state * LOCK_BYTES) {

@@ -163,7 +163,10 @@ export const ERRORS = {
   ),
   lock_not_dead: entry('wait', 'Only a dead lock can be taken back by the side that offered it.'),
   lock_unknown: entry('fix_request', 'The channel has no such lock.'),
-  open_expired: entry('retry_same_key', 'The opening was not completed in time; nothing was locked.'),
+  open_expired: entry(
+    'retry_same_key',
+    'The opening was not completed in time. One that both have signed may still come onto the ledger: the same key finds it.',
+  ),
   open_no_funds: entry('wait', 'The peer gives no such share at the moment: ask for less, or later, or another hub.'),
   open_not_allowed: entry('fix_request', "The opening does not fit the peer's policy."),
   open_terms: entry('fix_request', 'The terms of the opening are out of bounds or do not fit each other.'),

@@ -27,15 +27,25 @@ type LockFields = Pick<Lock, 'from' | 'id' | 'amount' | 'point' | 'expiry'>
 const packLock = (lock: LockFields): Uint8Array =>
   concatBytes(Uint8Array.of(lock.from), u64(lock.id), amountToBytes(lock.amount), lock.point, u64(lock.expiry))
 
+/** Locks and contents never change: what each comes to is worked out once, in however many versions or places it is. */
+const packedLocks = new WeakMap<Lock, Uint8Array>()
+const digests = new WeakMap<Content, Digest>()
+
+function packedLock(lock: Lock): Uint8Array {
+  const packed = packedLocks.get(lock) ?? packLock(lock)
+  packedLocks.set(lock, packed)
+  return packed
+}
+
 /** C2: version, balances, locks with amounts; no commitment, ciphertext, R or hash. */
-export const contentDigest = (content: Content): Digest =>
-  taggedHash(
-    'channel-content',
-    u64(content.version),
-    amountToBytes(content.balances[0]),
-    amountToBytes(content.balances[1]),
-    ...content.locks.map(packLock),
-  )
+export function contentDigest(content: Content): Digest {
+  const known = digests.get(content)
+  if (known !== undefined) return known
+  const { version, balances, locks } = content
+  const digest = taggedHash('channel-content', u64(version), ...balances.map(amountToBytes), ...locks.map(packedLock))
+  digests.set(content, digest)
+  return digest
+}
 
 /** C2: constant for the lock's life. */
 const lockBlinding = (secret: Uint8Array, lock: LockFields): Scalar =>

@@ -21,7 +21,7 @@ import {
   update,
   withSide,
 } from './turn.js'
-import type { Channel, Content, Lock, LockNote, OfferBody, Operation, OperationBody } from './types.js'
+import type { Channel, Content, Input, Lock, LockNote, OfferBody, Operation, OperationBody } from './types.js'
 
 const isOffer = (operation: Operation): boolean => operation.body.kind === 'pay' || operation.body.kind === 'lock'
 
@@ -117,20 +117,37 @@ export function offer(turn: Turn, bodies: readonly OfferBody[]): undefined {
   emit(turn, { type: 'proposed', results })
 }
 
-/** Claims and releases that are noted and not under way (C4). */
-export function proposeNoted(turn: Turn): undefined {
-  const { state, context } = turn
+/**
+ * Claims and releases that are noted and not under way (C4). An offer makes none of them possible that was not before, and
+ * what is decided about one lock none but that lock's: with hundreds of locks a look at all of them costs more than the rest
+ * of such a step.
+ */
+export function proposeNoted(turn: Turn, input: Input): undefined {
+  if (input.type === 'offer') return
+  const { state } = turn
   if (!isLive(state) || state.notes.size === 0) return
+  if (input.type !== 'fulfill' && input.type !== 'giveBack')
+    return proposeWanted(turn, state.notes.values(), state.pending)
+  const { from, id } = input.lock
+  const note = noteOf(turn, input.lock)
+  const ofIt = state.pending.filter(({ body }) => 'lock' in body && body.lock.id === id && body.lock.from === from)
+  return note && proposeWanted(turn, [note], ofIt)
+}
+
+/** @param pending what waits, as far as it can concern these notes. */
+function proposeWanted(turn: Turn, notes: Iterable<LockNote>, pending: readonly Operation[]): undefined {
+  const { state, context } = turn
   const underWay = new Set<string>()
   /** Locks of ours that the peer claims itself: it is the one that gains. What is won may fill no slot (C4): there we ask too. */
   const claimed = new Set<string>()
-  for (const { from, body } of state.pending) {
+  for (const { from, body } of pending) {
     if (body.kind !== 'claim' && body.kind !== 'release') continue
     if (from === context.side) underWay.add(keyOf(body.lock))
     else if (body.kind === 'claim' && body.lock.from === context.side) claimed.add(keyOf(body.lock))
   }
   const bodies: OperationBody[] = []
-  for (const [key, note] of state.notes) {
+  for (const note of notes) {
+    const key = keyOf(note.lock)
     if (underWay.has(key) || note.refused === true) continue
     const body = wish(turn, note)
     if (body === undefined || (body.kind === 'claim' && claimed.has(key) && !isWon(turn.env, note.lock))) continue

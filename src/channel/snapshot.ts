@@ -3,7 +3,7 @@
  * it. A later layout gets another schema number and a reader of this one beside its own.
  */
 import { z } from 'zod'
-import { AMOUNT_BYTES, type Amount, amountFromBytes, amountToBytes } from '../base/amount.js'
+import { AMOUNT_BYTES, type Amount, amountFromBytes, amountToBytes, packAmounts } from '../base/amount.js'
 import { bigintToBytes, bytesToBigint, concatBytes } from '../base/bytes.js'
 import { channelStateDigest, decodeChannelState, decodeLocks, encodeLocks, type Side } from '../base/channel-state.js'
 import { cbor, decodeAs, zBytesUpTo, zCount, zDigest, zScalar, zSide, zSignature } from '../base/codec.js'
@@ -13,7 +13,7 @@ import { ok, type Result, refuse } from '../base/result.js'
 import { zExit } from '../base/transaction.js'
 import { VOLATILE } from './birth.js'
 import { packOperation, unpackOperations } from './operation.js'
-import type { Built, Channel, Content, Cosigned, Lock, LockNote, Operation } from './types.js'
+import type { Built, Channel, Cosigned, Lock, LockNote, Operation } from './types.js'
 
 const SCHEMA = 2
 
@@ -77,18 +77,15 @@ type Snapshot = z.output<typeof zSnapshot>
 
 // ---- writing
 
-const packAmounts = (content: Content): Uint8Array =>
-  concatBytes(...content.balances.map(amountToBytes), ...content.locks.map((lock) => amountToBytes(lock.amount)))
-
 const packBuilt = ({ encoded, content }: Built): z.output<typeof zBuilt> => ({
   encoded,
-  amounts: packAmounts(content),
+  amounts: packAmounts([...content.balances, ...content.locks.map((lock) => lock.amount)]),
   at: { height: content.at.height, time: content.at.time },
 })
 
 const packLocks = (locks: readonly Lock[]): z.output<typeof zLocks> => ({
   locks: encodeLocks(locks),
-  amounts: concatBytes(...locks.map((lock) => amountToBytes(lock.amount))),
+  amounts: packAmounts(locks.map((lock) => lock.amount)),
 })
 
 const FRAME_BYTES = 3

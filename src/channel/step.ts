@@ -188,7 +188,7 @@ function drive(turn: Turn, input: Input): undefined {
     acknowledge(turn)
     if (turn.state.current.content.version > version) recommitted(turn)
   }
-  proposeNoted(turn)
+  proposeNoted(turn, input)
   closeRound(turn)
   close.driveClose(turn)
   prepareAhead(turn, input)
@@ -229,13 +229,18 @@ function prepareAhead(turn: Turn, input: Input): undefined {
   const { state } = turn
   if (!UNENDED.includes(state.phase)) return
   const { version } = state.current.content
-  const oldest = [...state.randomizers.keys()].some((kept) => kept <= version)
+  const oldest = hasOld(state.randomizers, version)
   if (oldest) update(turn, { randomizers: new Map([...state.randomizers].filter(([kept]) => kept > version)) })
   const moved = oldest || input.type === 'connected'
   if (!moved) return
   for (let wanted = version + 1; wanted <= lastPrepared(state); wanted++) {
     if (!state.randomizers.has(wanted)) emit(turn, { type: 'prepareRandomizer', version: wanted })
   }
+}
+
+function hasOld(randomizers: Channel['randomizers'], version: number): boolean {
+  for (const kept of randomizers.keys()) if (kept <= version) return true
+  return false
 }
 
 function tellReady(turn: Turn): undefined {

@@ -37,6 +37,7 @@ import { Payments } from './payments.js'
 import { PeerRecords } from './peer-records.js'
 import { Peers, type Transport } from './peers.js'
 import { Policies } from './policies.js'
+import { Proposals } from './proposals.js'
 import { Recovery, type RecoveryParts } from './recovery.js'
 import { Retention } from './retention.js'
 import type { RouterParts } from './router-parts.js'
@@ -163,7 +164,7 @@ const surround = (
       logger.info(`channel.${effect.type}`, { channel: channel.text })
     },
     work: (channel, effect) => late.recovery.work(channel, effect, () => runWork(parts(), channel, effect)),
-    send: (channel, message) => late.towers.gate(channel, message, () => void late.peers.send(channel.peer, message)),
+    send: new Proposals(late, timers).pass,
     stepped: (tx, channel, before) => late.towers.stepped(tx, channel, before),
     stopped: (channel, clause) => logger.warn('channel.stopped', { channel: channel.text, clause }),
     view: () => late.watch.view,

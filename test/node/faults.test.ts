@@ -206,12 +206,16 @@ const LOST: readonly Place[] = [
 const armed = (places: readonly Place[], kind: Kind): Fault[] =>
   places.map(({ message, to }) => line.arm(message.type, to().node.account, kind))
 
-/** Tries until there is a channel, however often the peer is lost meanwhile. */
+/**
+ * Tries until there is a channel, however often the peer is lost meanwhile; by one key: an attempt that is told as expired
+ * after its opener signed may still come onto the ledger, and another key would open a second channel beside it.
+ */
 async function open(): Promise<void> {
+  const key = `opening-${made++}`
   for (;;) {
     await live(() => alice.node.peers().some((peer) => peer.connected))
     const wish = { peer: bob.node.account, deposit: cents(DEPOSIT), share: cents(SHARE) }
-    const opened = await alice.node.openChannel(`opening-${made++}`, wish)
+    const opened = await alice.node.openChannel(key, wish)
     if (opened.ok) {
       id = opened.value
       earnedHere = 0n

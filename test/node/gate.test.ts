@@ -7,6 +7,7 @@ import type { ChannelMessage } from '../../src/base/message/channel.js'
 import type { Phase } from '../../src/channel/types.js'
 import { Gate } from '../../src/node/gate.js'
 import type { LiveChannel } from '../../src/node/live-channel.js'
+import { Proposals } from '../../src/node/proposals.js'
 
 const bytes = new Uint8Array(32)
 const signature = new Uint8Array(64) as Signature
@@ -133,5 +134,53 @@ t.test('bounded: too much of it ends the connection', (t) => {
   t.equal(door.cuts, 1)
   t.equal(door.gate.waiting(door.channel), 0)
   t.same(door.sent, [])
+  t.end()
+})
+
+const propose = (length: number, fill: number): ChannelMessage => ({
+  name: 'propose',
+  body: { channel: bytes, operations: new Uint8Array(length).fill(fill) },
+})
+
+/** What leaves, a proposal as the operations that it carries, and the turn in which it does. */
+class Turn {
+  readonly sent: string[] = []
+  readonly #later: (() => void)[] = []
+  readonly channel = { text: 'one', context: { terms: { channel: bytes } } } as unknown as LiveChannel
+  readonly proposals = new Proposals(
+    {
+      towers: { gate: (_channel, _message, send) => send() },
+      peers: {
+        send: (_peer, message) => {
+          const carried = message.name === 'propose' ? ` ${[...new Set(message.body.operations)].join()}` : ''
+          return this.sent.push(message.name + carried) > 0
+        },
+      },
+    },
+    { soon: (task) => void this.#later.push(task) },
+  )
+
+  say(...messages: readonly ChannelMessage[]): void {
+    for (const message of messages) this.proposals.pass(this.channel, message)
+  }
+  ends(): string[] {
+    for (const task of this.#later.splice(0)) task()
+    return this.sent.splice(0)
+  }
+}
+
+t.test('proposals of one turn are one message; whatever else is said keeps its place', (t) => {
+  const turn = new Turn()
+  turn.say(propose(5, 1), propose(5, 2))
+  t.same(turn.sent, [], 'not before the turn ends')
+  t.same(turn.ends(), ['propose 1,2'])
+  t.same(turn.ends(), [], 'once')
+  turn.say(propose(5, 1), propose(5, 2), commit(1, null), propose(5, 3))
+  t.same(turn.ends(), ['propose 1,2', 'commit', 'propose 3'], 'C5: what a commit names came before it')
+  const most = LIMITS.propose_bytes - 10
+  turn.say(propose(most, 1), propose(10, 2), propose(1, 3))
+  t.same(turn.ends(), ['propose 1,2', 'propose 3'], 'as long as a proposal may be')
+  turn.say(propose(5, 1), reestablish, propose(5, 2))
+  t.same(turn.ends(), ['reestablish', 'propose 2'], 'C8: what was proposed on the connection before is void')
   t.end()
 })

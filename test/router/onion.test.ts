@@ -5,16 +5,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { bytesToHex, concatBytes, equalBytes, hexToBytes, utf8 } from '../../src/base/bytes.js'
 import { curve, type Point, type Scalar } from '../../src/base/curve/index.js'
-import { prfBytes, prfScalar, sha256 } from '../../src/base/digest.js'
+import { hmac, prfBytes, prfScalar, sha256 } from '../../src/base/digest.js'
 import { ROOT } from '../../src/base/root.js'
-import {
-  generateKey,
-  hmacSha256,
-  routeSecrets,
-  sessionKeyFrom,
-  stream,
-  xorInto,
-} from '../../src/router/onion/crypto.js'
+import { generateKey, routeSecrets, sessionKeyFrom, stream, xorInto } from '../../src/router/onion/crypto.js'
 import {
   createFailure,
   FAILURE_BYTES,
@@ -205,7 +198,7 @@ t.test('authenticated, but malformed: a payer that writes wrong lengths is refus
     const payloads = new Uint8Array(1300)
     payloads.set(front)
     xorInto(payloads, stream(generateKey('rho', secret), 1300))
-    return concatBytes(Uint8Array.of(0), ephemeral, payloads, hmacSha256(generateKey('mu', secret), payloads))
+    return concatBytes(Uint8Array.of(0), ephemeral, payloads, hmac(generateKey('mu', secret), payloads))
   }
   const none = new Uint8Array(0)
   t.ok(peelOnion(craft([2, 1, 1]), keys[0]!, none).ok, 'the control opens')

@@ -1,26 +1,20 @@
 /** Keys, streams and shared secrets of BOLT 4's Sphinx. */
-import { chacha20 } from '@noble/ciphers/chacha.js'
-import { hmac } from '@noble/hashes/hmac.js'
-import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import type { Brand } from '../../base/brand.js'
 import { bytesToBigint, utf8 } from '../../base/bytes.js'
 import { curve, type Point, type Scalar, scalarFromBigint, scalarToBigint } from '../../base/curve/index.js'
-import { prfScalar, sha256 } from '../../base/digest.js'
+import { hmac, prfScalar, sha256 } from '../../base/digest.js'
 import { invariant } from '../../base/errors.js'
+import { chacha20Stream } from '../../base/stream.js'
 
 /** What the payer shares with one hop: SHA-256 of their Diffie-Hellman point, 32 bytes. */
 export type SharedSecret = Brand<Uint8Array, 'SharedSecret'>
 
 /** BOLT 4 "Key Generation": HMAC-SHA-256 with the key type as its key and the secret as its message. */
 export type KeyType = 'rho' | 'mu' | 'um' | 'ammag' | 'pad'
-export const generateKey = (type: KeyType, secret: Uint8Array): Uint8Array => hmac(nobleSha256, utf8(type), secret)
-
-export const hmacSha256 = (key: Uint8Array, message: Uint8Array): Uint8Array => hmac(nobleSha256, key, message)
-
-const ZERO_NONCE = new Uint8Array(12)
+export const generateKey = (type: KeyType, secret: Uint8Array): Uint8Array => hmac(utf8(type), secret)
 
 /** BOLT 4 "Pseudo Random Byte Stream": ChaCha20 over zeros with a zero nonce; a key serves once. */
-export const stream = (key: Uint8Array, length: number): Uint8Array => chacha20(key, ZERO_NONCE, new Uint8Array(length))
+export const stream = chacha20Stream
 
 export function xorInto(target: Uint8Array, mask: Uint8Array): void {
   for (let i = 0; i < target.length; i++) target[i]! ^= mask[i]!

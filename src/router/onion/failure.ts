@@ -1,8 +1,9 @@
 /** Return packets (R2, BOLT 4 "Returning Errors"): every hop adds a layer, only the payer can read and attribute one. */
 import { equalBytes as equalInConstantTime } from '@noble/ciphers/utils.js'
 import { concatBytes, equalBytes } from '../../base/bytes.js'
+import { hmac } from '../../base/digest.js'
 import { invariant } from '../../base/errors.js'
-import { generateKey, hmacSha256, type SharedSecret, stream, xorInto } from './crypto.js'
+import { generateKey, type SharedSecret, stream, xorInto } from './crypto.js'
 
 const HMAC_BYTES = 32
 /** BOLT 4: failure_len plus pad_len. */
@@ -25,7 +26,7 @@ export function createFailure(secret: SharedSecret, message: Uint8Array): Uint8A
   const pad = FAILURE_MESSAGE_BYTES - message.length
   invariant(pad >= 0, 'R2', 'a failure message fits its packet')
   const content = concatBytes(u16(message.length), message, u16(pad), new Uint8Array(pad))
-  return wrapFailure(secret, concatBytes(hmacSha256(generateKey('um', secret), content), content))
+  return wrapFailure(secret, concatBytes(hmac(generateKey('um', secret), content), content))
 }
 
 /** BOLT 4 "Intermediate nodes": one more layer on what came from downstream. */
@@ -63,7 +64,7 @@ export function readFailure(
   for (let hop = 0; hop < Math.max(rounds, secrets.length); hop++) {
     const secret = secrets[hop] ?? secrets[0]!
     unwrapped = wrapFailure(secret, unwrapped)
-    const mac = hmacSha256(generateKey('um', secret), unwrapped.subarray(HMAC_BYTES))
+    const mac = hmac(generateKey('um', secret), unwrapped.subarray(HMAC_BYTES))
     const fits = equalInConstantTime(mac, unwrapped.slice(0, HMAC_BYTES))
     if (fits && hop < secrets.length && found === undefined) found = { hop, message: messageOf(unwrapped) }
   }

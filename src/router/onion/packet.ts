@@ -2,14 +2,13 @@
 import { equalBytes as equalInConstantTime } from '@noble/ciphers/utils.js'
 import { concatBytes, type Digest } from '../../base/bytes.js'
 import { curve, type Point, parsePoint, type Scalar } from '../../base/curve/index.js'
-import { taggedHash } from '../../base/digest.js'
+import { hmac, taggedHash } from '../../base/digest.js'
 import { invariant } from '../../base/errors.js'
 import { ok, type Result, refuse } from '../../base/result.js'
 import {
   blindingFactor,
   generateKey,
   type HopSecret,
-  hmacSha256,
   type SharedSecret,
   sharedSecretOf,
   stream,
@@ -80,7 +79,7 @@ export function buildOnion(
       const tail = filler(secrets, hops)
       payloads.set(tail, HOP_PAYLOADS_BYTES - tail.length)
     }
-    mac = hmacSha256(generateKey('mu', secret), concatBytes(payloads, associatedData))
+    mac = hmac(generateKey('mu', secret), concatBytes(payloads, associatedData))
   }
   return ok(concatBytes(Uint8Array.of(0), secrets[0]!.ephemeral, payloads, mac))
 }
@@ -112,7 +111,7 @@ export function peelOnion(packet: Uint8Array, nodeKey: Scalar, associatedData: U
   if (!ephemeral.ok) return refuse('onion_unreadable')
   const payloads = packet.subarray(1 + KEY_BYTES, ONION_BYTES - HMAC_BYTES)
   const secret = sharedSecretOf(ephemeral.value, nodeKey)
-  const mac = hmacSha256(generateKey('mu', secret), concatBytes(payloads, associatedData))
+  const mac = hmac(generateKey('mu', secret), concatBytes(payloads, associatedData))
   if (!equalInConstantTime(mac, packet.slice(ONION_BYTES - HMAC_BYTES))) return refuse('onion_unreadable')
   const unwrapped = concatBytes(payloads, new Uint8Array(HOP_PAYLOADS_BYTES))
   xorInto(unwrapped, stream(generateKey('rho', secret), 2 * HOP_PAYLOADS_BYTES))
