@@ -1,5 +1,5 @@
 /** A channel as operators see it. */
-import type { Amount } from '../base/amount.js'
+import { type Amount, ZERO } from '../base/amount.js'
 import type { PublicLock } from '../base/channel-state.js'
 import type { Point } from '../base/curve/index.js'
 import { unreachable } from '../base/errors.js'
@@ -56,7 +56,7 @@ export interface Surrounding {
 
 export function summaryOf(channel: LiveChannel, around: Surrounding): ChannelSummary {
   const { state, context, stopped } = channel
-  const { ready, canSend, canReceive } = capacityOf(channel)
+  const { ready, closing, canSend, canReceive } = capacityOf(channel)
   const { balances, locks, version } = state.current.content
   const { connected, exit, policy, towerLag, towerWaiting } = around
   return {
@@ -69,8 +69,8 @@ export function summaryOf(channel: LiveChannel, around: Surrounding): ChannelSum
     stopped: stopped ?? null,
     version,
     balance: balances[context.side],
-    canSend,
-    canReceive,
+    canSend: closing ? ZERO : canSend,
+    canReceive: closing ? ZERO : canReceive,
     locks: locks.length,
     towerLag,
     towerWaiting,

@@ -206,10 +206,10 @@ export class Towers {
     })
   }
 
-  /** Versions by which the receipts lag behind; null where no towers are configured. */
+  /** Versions by which the receipts lag behind; null where no towers are configured, or nothing is left to watch. */
   lag(channel: LiveChannel): number | null {
     const wanted = Math.max(this.parts.config.towerReceiptsRequired, 1)
-    if (this.#clients.length === 0) return null
+    if (this.#clients.length === 0 || channel.state.phase === 'closed') return null
     const signed = [...(this.#receipts.get(channel.text)?.values() ?? [])].map(({ version }) => version)
     const held = signed.sort((a, b) => b - a)[wanted - 1] ?? -1
     return channel.state.current.content.version - held

@@ -195,9 +195,23 @@ t.test('refusals are in the block; a defect of the contract concerns one transac
 
 t.test('time', async (t) => {
   const system = new LedgerClock({ kind: 'system', interval_ms: 1, idle_ms: 1 })
-  const now = system.next(0, 0)
+  const now = system.next({ height: 0, time: 0 }, 0)
   t.ok(now >= 1_700_000_000, 'seconds')
-  t.equal(system.next(now + 1_000, 0), now + 1_000, 'the machine’s clock went back: ledger time does not')
+  const machine = { wall: 1_000, ms: 0 }
+  const readings = { wall_s: () => machine.wall, monotone_ms: () => machine.ms }
+  const clock = new LedgerClock({ kind: 'system', interval_ms: 1, idle_ms: 1 }, readings)
+  const after = (time: number, ms: number): number => {
+    machine.ms += ms
+    return clock.next({ height: 7, time }, 0)
+  }
+  t.equal(after(2_000, 0), 2_000, 'the machine’s clock went back: ledger time does not')
+  machine.wall += 86_400
+  t.equal(after(1_000, 0), 1_001, 'a day ahead at once, or down for a day: the first block lets no deadline pass')
+  t.equal(after(1_000, 1_000), 1_017, 'it is caught up with, sixteen seconds a second')
+  t.equal(after(1_000, 60_000), 1_060, 'in steps of a minute')
+  clock.sealed()
+  t.equal(after(1_060, 10), 1_061)
+  t.equal(after(machine.wall - 2, 1_000), machine.wall, 'no further than the clock')
   const { engine } = await engineOn(memoryStore(), { clock: { kind: 'system', interval_ms: 1, idle_ms: 1 } })
   t.equal(await codeOf(engine.advance({ seconds: 1 })), 'ledger_not_manual')
   while (engine.head.height < 2) await turns(1)

@@ -5,9 +5,13 @@ import type { ApiClient } from '../../src/api/client.js'
 import { utf8 } from '../../src/base/bytes.js'
 import { sha256 } from '../../src/base/digest.js'
 import type { ChannelId } from '../../src/base/ids.js'
-import { examineRunning } from '../../src/cli/doctor/data.js'
+import { examineRunning, examineStopped } from '../../src/cli/doctor/data.js'
+import type { Finding } from '../../src/cli/doctor/finding.js'
+import { examineLedger, examineTower, isLedger } from '../../src/cli/doctor/others.js'
 import { keptPeers } from '../../src/node/kept-peers.js'
-import { openDirectory } from '../../src/store/directory.js'
+import { createDirectory, openDirectory } from '../../src/store/directory.js'
+import { openLevelStore } from '../../src/store/level.js'
+import { tableKey } from '../../src/store/tables.js'
 import { must } from '../wire/people.js'
 import { Shell } from './cli.js'
 
@@ -82,6 +86,35 @@ t.test('doctor finds nothing wrong with what stands still, and says what each fa
   t.equal((await tried('doctor', ...dir('nowhere'))).code, 2)
 })
 
+t.test('what doctor says of a row that no start reads, of a tower, and of the ledger itself', async (t) => {
+  const passphrase = at('passphrase')
+  const faults = (found: readonly Finding[]) => found.filter(({ mend }) => mend !== null)
+
+  cpSync(at('hospital'), at('bent-row'), { recursive: true })
+  const store = must(await openLevelStore(at('bent-row', 'store')))
+  await store.write({ puts: [{ key: tableKey('wallet', 7), value: new Uint8Array(99) }], deletes: [] })
+  await store.close()
+  t.match(faults(await examineStopped(at('bent-row'), passphrase)), [
+    { text: /store_tampered/, mend: /backup restore/ },
+  ])
+
+  const tower = must(await createDirectory(at('tower'), passphrase, { test: true }))
+  const { host } = new URL(ledgerUrl)
+  t.match(await examineTower(at('tower'), passphrase, host), [{ verdict: 'ok', text: /^runs, and answers/ }])
+  t.match(faults(await examineTower(at('tower'), passphrase, '127.0.0.1:9')), [{ text: /store_locked/, mend: /fuser/ }])
+  await tower.close()
+  t.same(faults(await examineTower(at('tower'), passphrase, host)), [])
+  rmSync(at('tower', 'store', 'CURRENT'))
+  const broken = [{ text: /store_corrupt/, mend: /meridian init --role tower/ }]
+  t.match(faults(await examineTower(at('tower'), passphrase, host)), broken)
+
+  t.ok(isLedger(at('ledger')) && !isLedger(at('hospital')))
+  t.match(await examineLedger(at('ledger'), passphrase), [{ verdict: 'ok', text: /^runs/ }])
+  cpSync(at('ledger'), at('ledger-broken'), { recursive: true })
+  rmSync(at('ledger-broken', 'ledger', 'CURRENT'))
+  t.match(faults(await examineLedger(at('ledger-broken'), passphrase)), [{ text: /store_corrupt/, mend: /a copy of/ }])
+})
+
 t.test('what doctor says of a running node: what each fault of a channel and of a tower takes', async (t) => {
   const tower = {
     account: 'ab'.repeat(33),
@@ -107,7 +140,7 @@ t.test('what doctor says of a running node: what each fault of a channel and of 
   const said = [
     /^channel: two: stopped at C11.*: restart the node: meridian start --dir/,
     /^channel: three: in RECOVERY: keep the node running/,
-    /^channel: 1 on the ledger whose newest state nobody has shown.*: meridian backup restore --peer/,
+    /^channel: 1 on the ledger whose newest state nobody has shown.*: meridian peer connect ACCOUNT@/,
     /^towers: .* is away: start it: meridian tower --dir/,
     /^towers: .* refuses: tower_quota: ask its operator/,
     /^towers: .* lags behind in 2 of 3 channels: wait/,
@@ -135,8 +168,8 @@ t.test('a backup of one that runs, and what is restored of it', async (t) => {
   const hub = await started('hub', ...dir('hub'))
   const hospital = await started('start', ...dir('hospital'))
   const address = hub.lines[0]!['address'] as string
-  // No money is there yet: the connection is what stays.
-  t.equal((await tried('channel', 'open', address, '--deposit', '1.00', ...dir('hospital'))).code, 3)
+  t.match(await did('peer', 'connect', address, ...dir('hospital')), { peer: address.split('@')[0] })
+  t.match((await tried('peer', 'list', ...dir('hospital'))).out, /ws:.* connected/)
   const well = await doctor('hospital')
   t.same([well.code, well.wrong], [0, []])
   const { account } = await did('backup', 'export', ...dir('hospital'), '--out', at('b2'))

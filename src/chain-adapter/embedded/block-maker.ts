@@ -43,7 +43,7 @@ export class BlockMaker {
     if (this.#open !== undefined) return this.open
     const { storage, execute, digestOf } = this.options
     const last = this.#sealed ?? storage.head
-    const at = { height: last.height + 1, time: this.#clock.next(last.time, seconds) }
+    const at = { height: last.height + 1, time: this.#clock.next(last, seconds) }
     this.#open = new OpenBlock(at, { get: (key) => storage.stateAhead(key) }, execute, digestOf)
     return this.#open
   }
@@ -61,11 +61,9 @@ export class BlockMaker {
     else if (this.options.clock.kind === 'manual') this.seal()
   }
 
-  /** Carries time on where no transaction did. */
+  /** Carries time on where no transaction did; where time stands still, that the ledger is there. */
   beat(): void {
-    const { head } = this.options.storage
-    if (this.#open !== undefined || this.#committing !== undefined || this.#clock.next(head.time, 0) === head.time)
-      return
+    if (this.#open !== undefined || this.#committing !== undefined) return
     this.begin()
     this.seal()
   }
@@ -96,6 +94,7 @@ export class BlockMaker {
     invariant(open.at.height === storage.head.height + 1, 'A2', 'blocks are sealed in order')
     const block = sealBlock(ledger, storage.head, open.at.time, open.body(), headKey)
     this.#sealed = block.head
+    this.#clock.sealed()
     await storage.commit(block)
     this.#sealed = undefined
     this.#committing = undefined

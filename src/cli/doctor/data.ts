@@ -23,6 +23,9 @@ const keepRunning = (dir: string): string =>
   `keep the node running until the channel is closed: meridian start --dir ${dir}; meridian channel list --dir ${dir}`
 const restore = (dir: string): string =>
   `keep ${dir} as it is, and: meridian backup restore --dir ${dir}-restored --from BACKUP`
+/** Where a peer is went with the database, if nobody dials: its operator knows. */
+const nameThePeer = (dir: string): string =>
+  `if its peer does not dial: meridian peer connect ACCOUNT@ws://HOST:PORT --dir ${dir}; ${keepRunning(dir)}`
 
 /** What to do where the directory does not open at all. */
 const OPENING: Partial<Readonly<Record<ErrorCode, (dir: string) => string>>> = {
@@ -34,21 +37,39 @@ const OPENING: Partial<Readonly<Record<ErrorCode, (dir: string) => string>>> = {
   store_failed: (dir) => `look at the disk: df -h ${dir}; dmesg`,
 }
 
-/** Nobody has it open: everything is read. */
-export async function examineStopped(dir: string, passphrase: PassphraseSource): Promise<Finding[]> {
+/** Nobody has it open: everything is read. @param anew what mends a directory that is damaged */
+export async function examineStopped(
+  dir: string,
+  passphrase: PassphraseSource,
+  anew: (dir: string) => string = restore,
+): Promise<Finding[]> {
   const suspicions = await logSuspicions(join(dir, 'store')) // before the opening turns the log over
   const opened = await openDirectory(dir, passphrase)
   if (!opened.ok) {
     const { code } = opened.error
-    return [fault('store', new MeridianError(code).message, (OPENING[code] ?? restore)(dir))]
+    return [fault('store', new MeridianError(code).message, (OPENING[code] ?? anew)(dir))]
   }
   try {
-    return [fine('store', 'opens, of this schema'), ...(await examineData(dir, opened.value, suspicions))]
+    const data = await examineData(dir, opened.value, suspicions)
+    const accused = data.some(({ recovery }) => recovery)
+    const broken = accused ? [] : await unreadable(opened.value.store, anew(dir))
+    return [fine('store', 'opens, of this schema'), ...data, ...broken]
   } catch (error) {
     if (!(error instanceof MeridianError)) throw error
-    return [fault('store', error.message, restore(dir))]
+    return [fault('store', error.message, anew(dir))]
   } finally {
     await opened.value.close()
+  }
+}
+
+/** A start refuses some unreadable rows, and another is met when it is needed: a channel's own are accused above already. */
+async function unreadable(store: DataDirectory['store'], mend: string): Promise<Finding[]> {
+  try {
+    for await (const _row of store.range(EVERYTHING));
+    return []
+  } catch (error) {
+    if (!(error instanceof MeridianError)) throw error
+    return [fault('store', error.message, mend)]
   }
 }
 
@@ -70,7 +91,7 @@ async function examineData(dir: string, directory: DataDirectory, before: readon
       continue
     }
     const text = `${idText(channel)}: the high-water file knows it, the database does not: RECOVERY`
-    findings.push(recovering('channel', text, keepRunning(dir)))
+    findings.push(recovering('channel', text, nameThePeer(dir)))
   }
   findings.push(fine('channels', `${sound} with an unbroken journal and as new as the high-water file`))
   findings.push(...suspected([...new Set([...before, ...directory.suspicions])], findings))
@@ -83,6 +104,8 @@ async function examineData(dir: string, directory: DataDirectory, before: readon
   if (isRestored(store)) findings.push(fine('restored', 'made from a backup: what it had before closes by RECOVERY'))
   return findings
 }
+
+const EVERYTHING = { from: new Uint8Array(), to: Uint8Array.of(255) }
 
 /** The mark of a channel in which no round was run. */
 const NOTHING = { version: 0, revoked: 0, ended: false }
@@ -137,13 +160,7 @@ export async function examineRunning(dir: string, api: ApiClient): Promise<Findi
   const lost = node.channels_recovering - faulty.filter(({ recovery }) => recovery).length
   if (lost > 0) {
     const text = `${lost} on the ledger whose newest state nobody has shown yet: in RECOVERY`
-    faulty.push(
-      recovering(
-        'channel',
-        text,
-        `meridian backup restore --peer names where a peer is, if it does not dial; ${keepRunning(dir)}`,
-      ),
-    )
+    faulty.push(recovering('channel', text, nameThePeer(dir)))
   }
   for (const tower of node.towers) faulty.push(...towerFinding(tower))
   if (node.towers.length === 0)

@@ -115,7 +115,9 @@ const listVerb = (): Command => nodeVerb('list', 'peer, phase, what can be sent 
 
 async function list(options: NodeVerbOptions): Promise<void> {
   const { api, out } = await ask(options)
-  const { channels } = await api.channels()
+  const [{ channels }, { channels_recovering }] = await Promise.all([api.channels(), api.node()])
+  const lost = channels_recovering - channels.filter(({ phase }) => phase === 'recovery').length
+  if (lost > 0) out.note(`${lost} more in RECOVERY, of which nobody has shown a state yet: meridian doctor`)
   if (out.json) {
     for (const channel of channels) out.print('', channel)
     return

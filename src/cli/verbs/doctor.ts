@@ -3,12 +3,14 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { MeridianError } from '../../base/errors.js'
 import { readConfig } from '../config.js'
+import type { Config } from '../config-table.js'
 import { genesisOf } from '../directory.js'
 import { configChecks } from '../doctor/config.js'
 import { examineRunning, examineStopped } from '../doctor/data.js'
 import { type Finding, fault } from '../doctor/finding.js'
 import { ledgerChecks } from '../doctor/ledger.js'
 import { diskSync, nativeCrypto, permissions } from '../doctor/machine.js'
+import { examineLedger, examineTower, isLedger } from '../doctor/others.js'
 import { EXIT, UsageError, VerbExit } from '../exit.js'
 import { runningApi } from '../node-verb.js'
 import { passphraseFor } from '../passphrase.js'
@@ -19,7 +21,7 @@ interface DoctorOptions extends DirectoryVerbOptions {
 }
 
 export const doctorVerb = (): Command =>
-  directoryVerb('doctor', 'look at a node, running or not: what is wrong, and the command that mends it')
+  directoryVerb('doctor', 'look at a node, a tower or a ledger: what is wrong, and the command that mends it')
     .option('--genesis <file>', "genesis.cbor of the ledger (default: the directory's)")
     .action(doctor)
 
@@ -44,19 +46,27 @@ async function* findings(options: DoctorOptions): AsyncGenerator<Finding> {
   yield* nativeCrypto()
   yield* permissions(dir, passphraseFile)
   yield* await diskSync(dir)
-  yield* await ledgerOf(options)
+  if (isLedger(dir)) return yield* await examineLedger(dir, await passphraseFor(options))
+  const { config, found } = await configOf(options)
+  yield* found
   const api = await runningApi(dir)
-  yield* api === undefined ? await examineStopped(dir, await passphraseFor(options)) : await examineRunning(dir, api)
+  if (api !== undefined) return yield* await examineRunning(dir, api)
+  const passphrase = await passphraseFor(options)
+  yield* config?.role === 'tower'
+    ? await examineTower(dir, passphrase, config.listen)
+    : await examineStopped(dir, passphrase)
 }
 
 /** A configuration that cannot be read is a finding too: the rest is looked at all the same. */
-async function ledgerOf({ dir, genesis }: DoctorOptions): Promise<Finding[]> {
+async function configOf({ dir, genesis }: DoctorOptions): Promise<{ config?: Config; found: Finding[] }> {
+  let config: Config | undefined
   try {
-    const config = await readConfig(dir)
+    config = await readConfig(dir)
     const found = await configChecks(dir, config)
-    return [...found, ...(await ledgerChecks(dir, config.ledger, await genesisOf(dir, genesis)))]
+    return { config, found: [...found, ...(await ledgerChecks(dir, config.ledger, await genesisOf(dir, genesis)))] }
   } catch (error) {
     if (!(error instanceof UsageError) && !(error instanceof MeridianError)) throw error
-    return [fault('config', error.message, `mend ${dir}/config.json as the message says`)]
+    const found = [fault('config', error.message, `mend ${dir}/config.json as the message says`)]
+    return config === undefined ? { found } : { config, found }
   }
 }

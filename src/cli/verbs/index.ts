@@ -12,6 +12,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Make>>> = {
   tower: async () => (await import('./tower.js')).towerVerb,
   account: async () => (await import('./account.js')).accountVerb,
   channel: async () => (await import('./channel.js')).channelVerb,
+  peer: async () => (await import('./peer.js')).peerVerb,
   invoice: async () => (await import('./invoice.js')).invoiceVerb,
   pay: async () => (await import('./pay.js')).payVerb,
   token: async () => (await import('./token.js')).tokenVerb,

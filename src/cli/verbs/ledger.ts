@@ -50,7 +50,7 @@ async function serve(options: LedgerOptions): Promise<void> {
   try {
     const server = await serveLedger(ledger, { host, port })
     try {
-      await untilDone(ledger, server.url, out)
+      await untilDone(ledger, server.url, out, manualClock)
     } finally {
       await server.close()
     }
@@ -60,7 +60,7 @@ async function serve(options: LedgerOptions): Promise<void> {
   out.note('stopped')
 }
 
-async function untilDone(ledger: Ledger, url: string, out: Output): Promise<void> {
+async function untilDone(ledger: Ledger, url: string, out: Output, manualClock: boolean): Promise<void> {
   const ending = new AbortController()
   const stopped = untilStopped()
   const { height } = ledger.head
@@ -69,10 +69,24 @@ async function untilDone(ledger: Ledger, url: string, out: Output): Promise<void
     ledger: idText(ledger.ledger),
     block: height,
   })
+  if (!manualClock) for (const word of clockWords(ledger)) out.note(word)
   const printing = printBlocks(ledger, height + 1, out, ending.signal)
   await Promise.race([stopped, printing])
   ending.abort()
   await printing
+}
+
+const GAP_S = 60
+
+/** L1: ledger time never goes back, and catches up step by step. */
+function clockWords({ head }: Ledger): string[] {
+  const ahead_s = head.time - Math.floor(Date.now() / 1_000)
+  if (Math.abs(ahead_s) < GAP_S || head.height === 0) return []
+  return [
+    ahead_s > 0
+      ? `this machine's clock is ${ahead_s} s behind the last block: ledger time stands still until it is there (timedatectl set-ntp true)`
+      : `the last block is ${-ahead_s} s old: ledger time follows in steps, so that no deadline passes unseen`,
+  ]
 }
 
 async function printBlocks(ledger: Ledger, from: number, out: Output, signal: AbortSignal): Promise<void> {
