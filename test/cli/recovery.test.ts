@@ -125,7 +125,9 @@ t.test('what doctor says of a running node: what each fault of a channel and of 
     jobs: 0,
     code: null,
   }
-  const towers = [tower, { ...tower, connected: false }, { ...tower, code: 'tower_quota' }, { ...tower, behind: 2 }]
+  const away = { ...tower, connected: false }
+  const rubbish = { ...away, code: 'tower_receipt_invalid' }
+  const towers = [tower, away, rubbish, { ...tower, code: 'tower_quota' }, { ...tower, behind: 2 }]
   const channels = [
     { channel: 'one', phase: 'open', stopped: null },
     { channel: 'two', phase: 'open', stopped: 'C11' },
@@ -142,6 +144,7 @@ t.test('what doctor says of a running node: what each fault of a channel and of 
     /^channel: three: in RECOVERY: keep the node running/,
     /^channel: 1 on the ledger whose newest state nobody has shown.*: meridian peer connect ACCOUNT@/,
     /^towers: .* is away: start it: meridian tower --dir/,
+    /^towers: .* does not answer as that tower should: tower_receipt_invalid: ask its operator/,
     /^towers: .* refuses: tower_quota: ask its operator/,
     /^towers: .* lags behind in 2 of 3 channels: wait/,
   ]

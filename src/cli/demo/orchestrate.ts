@@ -184,7 +184,7 @@ async function untilPublic(payers: readonly Party[]): Promise<void> {
 async function payClaims(
   stage: Stage,
   plan: Plan,
-  { members }: Cast,
+  { hubs, members }: Cast,
   progress: Progress,
 ): Promise<{ readonly ends: readonly PaymentEnd[]; readonly outage: Outage }> {
   const thief = await keepBackup(stage, members.get(THIEF)!)
@@ -210,10 +210,13 @@ async function payClaims(
   const ends = await progress.step('claims paid', (tell) =>
     payAll(members, rest, (ended) => {
       tell(`${ended + shown.length} of ${plan.payments.length}, canaries included`)
-      if (ended >= rest.length * STRUCK_AFTER) outage ??= strike(stage, thief, progress)
+      if (ended >= rest.length * STRUCK_AFTER) outage ??= strike(stage, hubs[HUB], thief, progress)
     }),
   )
-  return { ends: [...samples.map(({ end }) => end), ...ends], outage: await (outage ?? strike(stage, thief, progress)) }
+  return {
+    ends: [...samples.map(({ end }) => end), ...ends],
+    outage: await (outage ?? strike(stage, hubs[HUB], thief, progress)),
+  }
 }
 
 /** Once no lock is left: a hub books a fee when both of its channels have taken the payment in. */

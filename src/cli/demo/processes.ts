@@ -110,14 +110,15 @@ export class Processes {
     await Promise.all([...this.#children].filter((child) => child.name === name).map((child) => this.#stop(child)))
   }
 
-  /** As a power cut ends it: nothing of it runs any more, nothing is put in order. */
-  async kill(name: string): Promise<void> {
+  /** As a power cut ends it: nothing of it runs any more, nothing is put in order. @returns how many that ended */
+  async kill(name: string): Promise<number> {
     const killed = [...this.#children].filter((child) => child.name === name)
     for (const child of killed) {
       child.stopping = true
       child.process.kill('SIGKILL')
     }
     await Promise.all(killed.map(({ gone }) => gone))
+    return killed.filter(({ process }) => process.signalCode === 'SIGKILL').length
   }
 
   /** Resolves when no process is left; none is started any more. */

@@ -18,7 +18,7 @@ export interface Outcome {
   /** Media on which the planted amount was found. */
   readonly control: number
   readonly outage: Outage
-  /** Exits with a state that was revoked, and channels that were taken for it (L7). */
+  /** Exits on the ledger, and channels that were taken for one with a revoked state (L7): counted in its blocks. */
   readonly ended: { readonly breaches: number; readonly punished: number }
 }
 
@@ -65,6 +65,7 @@ export function exitOf(outcome: Outcome): ExitCode {
     leaks.found === 0 &&
     leaks.opaque === 0 &&
     control === CONTROL_MEDIA &&
+    outage.kills > 0 &&
     outage.recovered === outage.kills &&
     ended.punished === ended.breaches
   if (!holds) return EXIT.checkFailed

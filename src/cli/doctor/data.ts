@@ -126,13 +126,24 @@ function suspected(suspicions: readonly string[], findings: readonly Finding[]):
 
 type Tower = Awaited<ReturnType<ApiClient['node']>>['towers'][number]
 
+/** What a tower's absence looks like; anything else is somebody who speaks. */
+const SILENT: ReadonlySet<string> = new Set<ErrorCode>([
+  'connection_closed',
+  'connection_refused',
+  'handshake_timeout',
+  'idle_timeout',
+  'unavailable',
+])
+
 /** T2: whether it is there, and has signed for the newest states. */
 function towerFinding({ account, url, connected, channels, behind, code }: Tower): Finding[] {
   const name = `${account.slice(0, 16)} at ${url}`
   const mend = `start it: meridian tower --dir TOWERDIR, or correct "towers" in config.json`
+  const askFor = 'ask its operator, or name another in config.json'
+  if (!connected && code !== null && !SILENT.has(code))
+    return [fault('towers', `${name} does not answer as that tower should: ${code}`, askFor)]
   if (!connected) return [fault('towers', `${name} is away${code === null ? '' : ` (${code})`}`, mend)]
-  if (code !== null)
-    return [fault('towers', `${name} refuses: ${code}`, 'ask its operator, or name another in config.json')]
+  if (code !== null) return [fault('towers', `${name} refuses: ${code}`, askFor)]
   if (behind === 0) return [fine('towers', `${name} has signed for the newest state of ${channels} channels`)]
   return [
     doubt('towers', `${name} lags behind in ${behind} of ${channels} channels`, 'wait; it signs what it has stored'),
