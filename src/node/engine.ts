@@ -11,6 +11,7 @@ import type { Mark } from '../store/high-water.js'
 import { appendEntry, truncateJournal } from '../store/journal.js'
 import { keyText } from '../store/tables.js'
 import { systemTimers, type Timers } from '../wire/environment.js'
+import { joinEntries } from './journal-entry.js'
 import { channelRow, type LiveChannel, markOf } from './live-channel.js'
 
 export interface Disk {
@@ -192,7 +193,7 @@ export class Engine {
     }
     const marks: (readonly [ChannelId, Mark | null])[] = []
     for (const [channel, entries] of group.journal) {
-      for (const payload of entries) {
+      for (const payload of joinEntries(entries)) {
         const { head, put } = appendEntry(channel.id, channel.journal, payload)
         channel.journal = head
         puts.push(put)

@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { concatBytes } from '../base/bytes.js'
 import { cbor, zBytesUpTo, zCount, zDigest } from '../base/codec.js'
 import type { JournalEntry } from '../channel/types.js'
 
 const zBlob = zBytesUpTo(16_777_216)
 
-/** What a channel's hash-chained journal holds (S2), one entry per step that promised something. */
+/** What a channel's hash-chained journal holds (S2): what its steps promised, those of one batch one after the other. */
 export const zJournalEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('proposed'), operations: zBlob }),
   z.strictObject({ type: z.literal('committed'), version: zCount, digest: zDigest, operations: zBlob }),
@@ -14,3 +15,27 @@ export const zJournalEntry = z.discriminatedUnion('type', [
 ])
 
 export const encodeJournalEntry = (entry: JournalEntry): Uint8Array => cbor(entry)
+
+/** A batch of a hundred onions is several rows: a restart reads the newest of them, whatever they hold. */
+const JOINED_BYTES = 16_384
+
+/**
+ * S1: the entries of one batch are on disk together or not at all, so they may share rows; a row is sealed, hashed and
+ * later deleted by itself. @returns CBOR items one after the other, in the order of the entries.
+ */
+export function joinEntries(entries: readonly Uint8Array[]): Uint8Array[] {
+  const joined: Uint8Array[] = []
+  let parts: Uint8Array[] = []
+  let bytes = 0
+  for (const entry of entries) {
+    if (parts.length > 0 && bytes + entry.length > JOINED_BYTES) {
+      joined.push(concatBytes(...parts))
+      parts = []
+      bytes = 0
+    }
+    parts.push(entry)
+    bytes += entry.length
+  }
+  if (parts.length > 0) joined.push(concatBytes(...parts))
+  return joined
+}
