@@ -1,7 +1,7 @@
 /** C6, C11: a step is one unit: machine, rows, desk and what leaves; a defect anywhere in it leaves nothing of it. */
 import t from 'tap'
 import type { Amount } from '../../src/base/amount.js'
-import { equalBytes, utf8 } from '../../src/base/bytes.js'
+import { concatBytes, equalBytes, utf8 } from '../../src/base/bytes.js'
 import { curve } from '../../src/base/curve/index.js'
 import { prfScalar } from '../../src/base/digest.js'
 import { InvariantError } from '../../src/base/errors.js'
@@ -10,6 +10,7 @@ import type { ChannelMessage } from '../../src/base/message/channel.js'
 import type { Channel, LockRef, OfferBody } from '../../src/channel/types.js'
 import { Channels, type DeskEffect, type LedgerEffect } from '../../src/node/channels.js'
 import { Engine, type Tx } from '../../src/node/engine.js'
+import { joinEntries } from '../../src/node/journal-entry.js'
 import { KeptRows } from '../../src/node/kept-rows.js'
 import { type LiveChannel, liveChannel, readChannelRow } from '../../src/node/live-channel.js'
 import { emptyJournal, verifyJournal } from '../../src/store/journal.js'
@@ -294,4 +295,18 @@ t.test('a row that is kept decoded goes back with its step, and is told once it 
   await engine.run((tx) => rows.delete(tx, ROW)).durable
   t.equal(engine.run((tx) => rows.get(tx, ROW)).value, undefined)
   t.equal(rows.durable(store, ROW), undefined)
+})
+
+t.test('S1: entries of one batch share rows, in their order, and no row grows without bound', async (t) => {
+  const entry = (length: number, fill: number) => new Uint8Array(length).fill(fill)
+  t.same(joinEntries([]), [])
+  t.same(joinEntries([Uint8Array.of(1), Uint8Array.of(2, 3)]), [Uint8Array.of(1, 2, 3)])
+  const entries = [entry(9_000, 1), entry(7_000, 2), entry(7_000, 3), entry(40_000, 4), entry(1, 5)]
+  const joined = joinEntries(entries)
+  t.same(
+    joined.map(({ length }) => length),
+    [16_000, 7_000, 40_000, 1],
+    'one that is longer stands alone',
+  )
+  t.same(concatBytes(...joined), concatBytes(...entries))
 })
