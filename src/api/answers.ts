@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { zRegistrationRequest } from '../wallet/registration.js'
 import { SCOPES } from './bodies.js'
-import { zCode, zFailedAt, zMinor } from './fields.js'
+import { zCode, zFailedAt, zMinor, zMinorChange } from './fields.js'
 
 export const zTowerJson = z.object({
   account: z.string(),
@@ -170,6 +170,21 @@ export const zRevokedJson = z.object({ id: z.string(), revoked: z.literal(true) 
 /** Any event, of a newer node too. The event's own fields stay as they are; amounts are digit strings in `*_minor`. */
 export const zEventJson = z.looseObject({ cursor: z.int(), type: z.string(), time: z.int() })
 export const zEventsJson = z.object({ events: z.array(zEventJson), cursor: z.int() })
+
+/** What may leave the event log, and what has left it. */
+export const zEventArchiveJson = z.object({
+  last: z.int().describe('Cursor of the newest event.'),
+  archived: z.int().describe('Cursor up to which you have said that you have everything elsewhere.'),
+  pruned: z
+    .object({
+      cursor: z.int().describe('Of the newest event that has left; 0: none.'),
+      time: z.int().describe('Its ledger time.'),
+      channels_minor: zMinorChange.describe(
+        'What all that left moved in channels together: received less sent, with fees.',
+      ),
+    })
+    .describe('What has left the log: archived, and older than `events_kept_days`.'),
+})
 
 export type InvoiceAnswer = z.output<typeof zInvoiceJson>
 export type PaymentAnswer = z.output<typeof zPaymentJson>

@@ -112,6 +112,9 @@ export function bodies(bits: number) {
       /** Most that hubs may take. */
       fee_max_minor: minor,
     }),
+    archive: z.strictObject({
+      cursor: z.int().min(0).describe('Of the newest event that you have elsewhere.'),
+    }),
     /** The token stays with its maker: the node learns its hash. */
     token: z.strictObject({
       name: z.string().regex(/^[\x20-\x7e]{1,64}$/, '1 to 64 printable ASCII characters'),

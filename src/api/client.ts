@@ -16,6 +16,7 @@ import {
   zChannelsJson,
   zClosedJson,
   zConnectedJson,
+  zEventArchiveJson,
   zEventsJson,
   zForcedJson,
   zInvoiceJson,
@@ -163,6 +164,10 @@ export class ApiClient {
 
   /** A page of the event log after a cursor. */
   eventPage = (after: number) => this.#get(`/v1/events?after=${after}`, zEventsJson)
+  eventArchive = () => this.#get('/v1/events/archive', zEventArchiveJson)
+  /** Everything up to this cursor is elsewhere, and may leave the log with its age. */
+  archiveEvents = (idempotencyKey: string, cursor: number) =>
+    this.#post('/v1/events/archive', idempotencyKey, { cursor }, zEventArchiveJson)
   /** Every event after a cursor, then live ones, at least once, over reconnections; ends when the signal aborts. */
   events = (after: number, signal: AbortSignal): AsyncIterable<ApiEvent> =>
     followEvents(this.address, after, signal, (error) => this.#lost(error))

@@ -236,11 +236,24 @@ const ofPayments = (body: Bodies) => ({
     ...get(
       '/v1/events',
       INVOICE,
-      'What happened: a page of JSON, or with `Accept: text/event-stream` a stream (SSE) after any cursor (`after`; Last-Event-ID, where there is one, counts instead). At least once, in order, with stable ids; a cursor beyond the newest event is refused (`cursor_ahead`).',
+      'What happened: a page of JSON, or with `Accept: text/event-stream` a stream (SSE) after any cursor (`after`; Last-Event-ID, where there is one, counts instead). At least once, in order, with stable ids; a cursor beyond the newest event is refused (`cursor_ahead`), and one before what has left the log (`cursor_pruned`).',
       zEvents,
     ),
     query: zPageQuery,
   },
+  eventArchive: get(
+    '/v1/events/archive',
+    INVOICE,
+    'What of the event log is archived, and the sum of what has left it.',
+    answers.zEventArchiveJson,
+  ),
+  archiveEvents: post(
+    '/v1/events/archive',
+    'admin',
+    'Says that everything up to a cursor is archived elsewhere: it leaves the log once it is older than `events_kept_days`. There is no way back.',
+    body.archive,
+    answers.zEventArchiveJson,
+  ),
 })
 
 /** @param bits L of the node's ledger; the document does not depend on it. */

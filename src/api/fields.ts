@@ -18,6 +18,11 @@ export const zMinorOf = (bits: number) =>
     })
 
 export const zMinor = zMinorOf(64)
+/** What a balance changed by, or a sum of such: any size, either sign. */
+export const zMinorChange = z
+  .string()
+  .regex(/^(0|-?[1-9][0-9]{0,63})$/, 'a string of digits, minor units, with - where it is less than nothing')
+  .transform(BigInt)
 export const zCode = z.string().refine(isErrorCode)
 
 /** Of a payment that failed. */

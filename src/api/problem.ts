@@ -20,6 +20,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   bad_point: 400,
   bad_request: 400,
   channel_offline: 409,
+  cursor_pruned: 410,
   exit_not_yet: 409,
   exit_unlicensed: 409,
   not_found: 404,

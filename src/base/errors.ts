@@ -289,6 +289,10 @@ export const ERRORS = {
     'fix_request',
     'The cursor is beyond the newest event: it is from another node, or from before this one was restored. Begin again from the event that your books have last.',
   ),
+  cursor_pruned: entry(
+    'fix_request',
+    'Events after the cursor have left the log: they were archived (account export --archive) and are older than events_kept_days. Take them from that export, and begin after the cursor in the detail; GET /v1/events/archive has the sum of what left.',
+  ),
   not_found: entry('fix_request', 'There is nothing under this address or name.'),
   request_key_missing: entry('fix_request', 'A write needs the header Idempotency-Key.'),
   request_key_reused: entry('fix_request', 'The idempotency key was used for another request.'),

@@ -20,6 +20,12 @@ export interface Line {
   readonly reference: string
 }
 
+/** Events that have left the node's log: what they moved in channels, until when. */
+export interface CarriedOver {
+  readonly time: number
+  readonly channels: bigint
+}
+
 /** A channel as the node holds it: what is in it, or was in it last. */
 export interface ChannelBalance {
   readonly channel: string
@@ -34,19 +40,36 @@ export interface Statement {
   readonly channels: bigint
 }
 
-/** Money of the account and of its channels; only what crosses both columns leaves their sum. */
+/**
+ * Money of the account and of its channels; only what crosses both columns leaves their sum. Where events have left the log,
+ * everything before the newest of them is one line, with what both columns had then.
+ */
 export function statementOf(
   movements: readonly LedgerMovement[],
   events: readonly KnownEvent[],
   channels: readonly ChannelBalance[],
+  carried?: CarriedOver,
 ): Statement {
   const last = new Map(channels.map(({ channel, balance }) => [channel, balance]))
-  const lines = [
-    ...movements.map((movement) => ledgerLine(movement, last)),
-    ...events.flatMap((event) => channelLine(event)),
-  ].sort((a, b) => a.time - b.time)
-  const sum = (pick: (line: Line) => bigint): bigint => lines.reduce((total, line) => total + pick(line), 0n)
-  return { lines, ledger: sum(({ ledger }) => ledger), channels: sum(({ channels }) => channels) }
+  const onLedger = movements.map((movement) => ledgerLine(movement, last))
+  const isOld = ({ time }: Line): boolean => carried !== undefined && time < carried.time
+  const opening = carried === undefined ? [] : [openingLine(onLedger.filter(isOld), carried)]
+  const lines = [...onLedger.filter((line) => !isOld(line)), ...events.flatMap((event) => channelLine(event))]
+  lines.sort((a, b) => a.time - b.time)
+  const all = [...opening, ...lines]
+  return { lines: all, ...sumOf(all) }
+}
+
+const sumOf = (lines: readonly Line[]): { readonly ledger: bigint; readonly channels: bigint } => ({
+  ledger: lines.reduce((total, { ledger }) => total + ledger, 0n),
+  channels: lines.reduce((total, { channels }) => total + channels, 0n),
+})
+
+/** @param old what the ledger moved before the newest event that has left: it stands in the export that archived those */
+function openingLine(old: readonly Line[], { time, channels }: CarriedOver): Line {
+  const { ledger, channels: crossed } = sumOf(old)
+  const names = { counterparty: '', channel: '', reference: '' }
+  return { time, kind: 'carried over', ledger, channels: crossed + channels, ...names }
 }
 
 function ledgerLine(

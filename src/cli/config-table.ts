@@ -241,6 +241,13 @@ export const CONFIG = {
     SECONDS,
     'Longer than the service manager waits: the process is killed, which costs nothing but time (meridian.service).',
   ),
+  events_kept_days: key(
+    whole(1, 36_525),
+    3_653,
+    'So long an event stays in the log although it is archived (account export --archive); what is not archived stays for ever.',
+    'days',
+    'Shorter than your books are audited: older movements are in your exports only.',
+  ),
   quota_channels: key(
     quota,
     TOWER_DEFAULTS.channelsPerClient,

@@ -114,6 +114,7 @@ export function configOf(config: Config, genesis: Pick<Genesis, 'amountBits'>, h
     ledgerAgeMax: config.ledger_age_max_s,
     absent: config.absent_s,
     stall: config.stall_s,
+    eventsKept: config.events_kept_days * 86_400,
     policy: { ...base.policy, base: money(config.fee_base), ppm: config.fee_ppm },
     knownPeers: config.known_peers.map((text) => need(parseAccountId(text))),
     open: openPolicyOf(config),

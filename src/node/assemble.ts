@@ -364,7 +364,7 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
   )
   const gossip = gossipOf(options, base, late, channels, routing)
   const ends = new Waiters(timers)
-  const retention = new Retention(engine, directory.store)
+  const retention = new Retention(engine, directory.store, events, config.eventsKept)
   const exits = watchPeers(options, base, late, channels)
   const announced = () => config.announce ?? late.peers.listening
   const conversation = new Conversation({

@@ -47,6 +47,8 @@ export interface NodeConfig {
   readonly absent: number
   /** C5: seconds for which a peer may, on one connection, owe an answer before that counts as a refusal. */
   readonly stall: number
+  /** Ledger seconds for which an event stays in the log although it is archived. */
+  readonly eventsKept: number
 }
 
 const HOUR = 3_600
@@ -87,5 +89,6 @@ export const defaultConfig = (amountBits: number): NodeConfig => {
     towerDerivedJobs: false,
     absent: 7 * DAY,
     stall: 600,
+    eventsKept: 3_653 * DAY,
   }
 }

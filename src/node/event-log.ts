@@ -6,11 +6,21 @@ import { z } from 'zod'
 import { AMOUNT_BYTES, type Amount, amountToBytes } from '../base/amount.js'
 import { bytesToHex, readU64, u64, utf8 } from '../base/bytes.js'
 import { cbor, zAmount, zBytesUpTo, zCount, zText } from '../base/codec.js'
+import { MeridianError } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
 import type { Store } from '../base/ports/store.js'
+import { ok, type Result, refuse } from '../base/result.js'
 import { parseRow } from '../store/rows.js'
 import { lastCounter, tableKey, tableRange } from '../store/tables.js'
-import type { Tx } from './engine.js'
+import type { Engine, Tx } from './engine.js'
+import {
+  type CarriedOver,
+  carriedRow,
+  channelsChange,
+  markArchived,
+  readArchived,
+  readCarried,
+} from './event-archive.js'
 import { type PaidPart, packPays, unpackPays } from './packed-pays.js'
 
 const zHex = zText(128)
@@ -187,7 +197,53 @@ export class EventLog {
     return row === undefined ? 0 : (readU64(row) ?? 0)
   }
 
-  /** Events after `cursor`, oldest first, a bounded page. */
+  /** What has left the log. */
+  get carried(): CarriedOver {
+    return readCarried(this.store)
+  }
+
+  /** Cursor up to which the operator has everything elsewhere. */
+  get archived(): number {
+    return readArchived(this.store)
+  }
+
+  /** The operator has everything up to `cursor` elsewhere. Errors: `cursor_ahead`. */
+  archive(tx: Tx, cursor: number): Result<undefined> {
+    if (cursor > this.last) return refuse('cursor_ahead')
+    markArchived(tx, cursor)
+    return ok(undefined)
+  }
+
+  /** Archived rows from before this ledger time leave, a bounded piece; one caller at a time. @returns whether there may be more. */
+  async prune(engine: Engine, before: number): Promise<boolean> {
+    const { archived, carried } = this
+    if (before <= 0 || archived <= carried.cursor) return false
+    const keys: Uint8Array[] = []
+    let { cursor, time, channels } = carried
+    const range = { from: tableKey('event', cursor + 1), to: tableKey('event', archived + 1), limit: LIMITS.sweep_rows }
+    for await (const { key, value } of this.store.range(range)) {
+      const row = parseRow(value, zRow)
+      if (row.time >= before) break
+      for (const event of eventsOf(row)) channels += channelsChange(event)
+      cursor = lastCounter(key)
+      time = row.time
+      keys.push(key)
+    }
+    if (keys.length === 0) return false
+    await engine.run((tx) => {
+      for (const key of keys) tx.delete(key)
+      tx.put(carriedRow({ cursor, time, channels }))
+    }).durable
+    return keys.length === LIMITS.sweep_rows
+  }
+
+  /** @throws MeridianError `cursor_pruned`, where events after `cursor` have left the log */
+  needAfter(cursor: number): void {
+    const { carried } = this
+    if (carried.cursor > cursor) throw new MeridianError('cursor_pruned', `after=${carried.cursor}`)
+  }
+
+  /** Events after `cursor`, oldest first, a bounded page. @throws MeridianError `cursor_pruned` */
   async page(cursor: number, limit: number): Promise<NumberedEvent[]> {
     const events: NumberedEvent[] = []
     const { to } = tableRange('event')
@@ -199,6 +255,7 @@ export class EventLog {
       }
       if (events.length >= limit) break
     }
+    this.needAfter(cursor) // asked after the rows were read: what left meanwhile is not passed over in silence
     return events
   }
 

@@ -1,12 +1,14 @@
 /**
  * What is kept for a time only: rows whose key begins with the ledger time of their end, deleted in bounded pieces as
- * that time passes. A row's value, where it has one, is the key of another row that ends with it.
+ * that time passes. A row's value, where it has one, is the key of another row that ends with it. The event log's archived rows
+ * go with their age.
  */
 import type { Digest } from '../base/bytes.js'
 import { LIMITS } from '../base/limits.js'
 import type { Row, Store } from '../base/ports/store.js'
 import { type Table, tableKey } from '../store/tables.js'
 import type { Engine, Tx } from './engine.js'
+import type { EventLog } from './event-log.js'
 
 const NOTHING = new Uint8Array(0)
 
@@ -41,6 +43,9 @@ export class Retention {
   constructor(
     private readonly engine: Engine,
     private readonly store: Store,
+    private readonly events: EventLog,
+    /** Ledger seconds for which an archived event stays all the same. */
+    private readonly eventsKept: number,
   ) {}
 
   /** Ledger time is `now`: what has ended goes, one sweep at a time. */
@@ -64,6 +69,7 @@ export class Retention {
       for (const { table, margin } of SHELVES) {
         while (!this.#closed && (await this.#piece(table, swept - margin)));
       }
+      while (!this.#closed && (await this.events.prune(this.engine, swept - this.eventsKept)));
     }
   }
 

@@ -73,6 +73,18 @@ t.test('adds up to the unit, and says where it does not', (t) => {
   t.end()
 })
 
+t.test('after events have left the log: one line has what stood before, and all adds up as if they were there', (t) => {
+  const whole = statementOf(movements, events, channels)
+  const carried = { time: 4, channels: -107n + 50n } // cursors 1 to 3
+  const statement = statementOf(movements, events.slice(3), channels, carried)
+  t.same([statement.ledger, statement.channels], [whole.ledger, whole.channels])
+  t.same(agree(statement, held, held, channels), [true, true, true])
+  t.match(statement.lines[0], { kind: 'carried over', time: 4, ledger: 900n, channels: 1_100n - 107n + 50n })
+  t.same(statement.lines.slice(1), whole.lines.slice(-5), 'and the lines after it are the same')
+  t.match([...csvOf(statement)][1], /^1970-01-01T00:00:04.000Z,carried over,19.43,9.00,10.43,9.00,10.43,19.43,,,$/m)
+  t.end()
+})
+
 t.test('as CSV', (t) => {
   const rows = [...csvOf(statementOf(movements, events, channels))].map((row) => row.trimEnd())
   t.equal(rows[0]?.split(',').length, 11)

@@ -207,8 +207,9 @@ t.test('a token opens what it is for; a hub sees its movements add up', async (t
   t.match((await tried('token', 'list', ...dir('hub'))).out, /billing\s+read,invoice/)
   t.match(await did('token', 'revoke', made['id'] as string, ...dir('hub')), { revoked: true })
 
-  const exported = await did('account', 'export', '--csv', at('hub.csv'), ...dir('hub'))
-  t.match(exported, { agrees: true, locks: 0, channels_minor: '700027' })
+  const exported = await did('account', 'export', '--csv', at('hub.csv'), '--archive', ...dir('hub'))
+  const { cursor } = exported
+  t.match(exported, { agrees: true, locks: 0, channels_minor: '700027', cursor: Number, archived: cursor })
   const rows = readFileSync(at('hub.csv'), 'utf8').trim().split('\n')
   t.equal(rows[0]?.split(',')[7], 'balance')
   t.equal(rows.at(-1)?.split(',')[7], '20000.27', 'minted and the fees')

@@ -7,6 +7,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import { MeridianError } from '../../base/errors.js'
 import { LIMITS } from '../../base/limits.js'
+import { need } from '../../chain-adapter/need.js'
 import { zPageQuery } from '../bodies.js'
 import { parseAs } from '../parse.js'
 import type { Routes } from '../routes.js'
@@ -28,6 +29,7 @@ export function addEventRoutes(routes: Routes): void {
       return { events: events.map((event) => eventView(node, event)), cursor: events.at(-1)?.cursor ?? cursor }
     }
     if (stopping.aborted) throw new MeridianError('unavailable', 'the node is stopping')
+    node.events.needAfter(cursor)
     if (metrics.streams >= LIMITS.api_streams) throw new MeridianError('busy', 'event streams')
     metrics.streams += 1
     reply.hijack()
@@ -38,6 +40,21 @@ export function addEventRoutes(routes: Routes): void {
       reply.raw.destroy()
     }
     return reply
+  })
+  const archiveView = () => {
+    const { archived, carried, last } = node.events
+    return {
+      archived,
+      last,
+      pruned: { cursor: carried.cursor, time: carried.time, channels_minor: carried.channels.toString() },
+    }
+  }
+  routes.read(api.eventArchive, archiveView)
+  routes.write(api.archiveEvents, async ({ cursor }) => {
+    const { value, durable } = node.engine.run((tx) => node.events.archive(tx, cursor))
+    need(value)
+    await durable
+    return { status: 200, value: archiveView() }
   })
 }
 
@@ -67,7 +84,8 @@ async function stream(
     out.flushHeaders()
     let cursor = from
     while (!news.ended) {
-      const events = await node.events.page(cursor, STREAM_PAGE)
+      const events = await node.events.page(cursor, STREAM_PAGE).catch(gone)
+      if (events === undefined) break
       const text = events.map((event) => frame(event.cursor, eventView(node, event))).join('')
       cursor = events.at(-1)?.cursor ?? cursor
       if (!mayListen()) break
@@ -80,6 +98,12 @@ async function stream(
     stopListening()
     stopping.removeEventListener('abort', end)
   }
+}
+
+/** What a slow reader still had to hear has left the log: its stream ends, and the next one is refused in words. */
+function gone(error: unknown): undefined {
+  if (error instanceof MeridianError && error.code === 'cursor_pruned') return
+  throw error
 }
 
 const frame = (id: number, value: unknown): string => `id: ${id}\ndata: ${JSON.stringify(value)}\n\n`

@@ -20,12 +20,17 @@ import { type DirectoryVerbOptions, directoryVerb, outputOf } from '../verb.js'
 
 interface ExportOptions extends DirectoryVerbOptions {
   readonly csv: string
+  readonly archive?: true
   readonly genesis?: string
 }
 
 export const exportVerb = (): Command =>
   directoryVerb('export', 'every movement of the running node as CSV, checked against what it holds')
     .requiredOption('--csv <file>', 'where it goes, outside of the directory')
+    .option(
+      '--archive',
+      'the file is kept: the events in it may leave the node once they are older than events_kept_days',
+    )
     .option('--genesis <file>', "genesis.cbor of the ledger (default: the directory's)")
     .action(exportMovements)
 
@@ -34,6 +39,8 @@ interface Snapshot {
   readonly checks: readonly Check[]
   /** Under way in channels: until they end, the channels' sum cannot agree. */
   readonly locks: number
+  /** Cursor of the newest event in it. */
+  readonly cursor: number
 }
 
 /** Money may move between the looks at ledger, log and channels: what came since is read until all agree. */
@@ -41,12 +48,12 @@ const TRIES = 5
 const PAUSE_MS = 1_000
 
 async function exportMovements(options: ExportOptions): Promise<void> {
-  const { dir, csv } = options
+  const { dir, csv, archive } = options
   outside(dir, csv, 'the file of movements')
   if (existsSync(csv)) throw new UsageError(`${csv} is there already; it is not overwritten`)
   const out = outputOf(options)
   const snapshot = await settledSnapshot(options)
-  const { statement, checks, locks } = snapshot
+  const { statement, checks, locks, cursor } = snapshot
   await writeFileAtomic(csv, utf8([...csvOf(statement)].join('')))
   const rows = checks.map(({ what, counted, held }) => [
     counted === held ? 'agrees' : 'DIFFERS',
@@ -54,13 +61,20 @@ async function exportMovements(options: ExportOptions): Promise<void> {
     `${money(counted)} counted`,
     `${money(held)} held`,
   ])
-  out.print(`${columns(rows)}\n${statement.lines.length} movements in ${csv}`, {
+  const marked = archive === true && agrees(snapshot) // only what adds up
+  if (marked) await (await connectApi(dir)).archiveEvents(`archive ${cursor}`, cursor)
+  const words = [columns(rows), `${statement.lines.length} movements in ${csv}`]
+  if (marked)
+    words.push(`archived up to event ${cursor}: they leave the node once they are older than events_kept_days`)
+  out.print(words.join('\n'), {
     csv,
     movements: statement.lines.length,
     ledger_minor: statement.ledger,
     channels_minor: statement.channels,
     agrees: agrees(snapshot),
     locks,
+    cursor,
+    archived: marked ? cursor : null,
   })
   if (agrees(snapshot)) return
   if (locks > 0) throw new VerbExit(EXIT.pending, `${locks} locks are under way: export again once they have ended`)
@@ -86,13 +100,16 @@ async function settledSnapshot(options: ExportOptions): Promise<Snapshot> {
     const { account, paillier: key } = await openAccountKeys(secrets, genesis.keyBits, pool)
     const ledger = new AccountMovements({ source: chain, account, key, pool })
     const movements: LedgerMovement[] = []
-    const log = new EventBook(api)
+    const { pruned } = await api.eventArchive()
+    const carried = pruned.cursor === 0 ? undefined : { time: pruned.time, channels: pruned.channels_minor }
+    const log = new EventBook(api, pruned.cursor)
     for (let tries = 1; ; tries++) {
       for await (const movement of ledger.more()) movements.push(movement)
       const { channels, held } = await balances(api)
-      const statement = statementOf(movements, await log.all(), channels)
+      const statement = statementOf(movements, await log.all(), channels, carried)
       const locks = channels.reduce((sum, channel) => sum + (channel.phase === 'closed' ? 0 : channel.locks), 0)
-      const snapshot = { statement, checks: checksOf(statement, ledger.holdings, held, channels), locks }
+      const checks = checksOf(statement, ledger.holdings, held, channels)
+      const snapshot = { statement, checks, locks, cursor: log.cursor }
       if (agrees(snapshot) || tries === TRIES) return snapshot
       await pause(PAUSE_MS)
     }
@@ -119,9 +136,19 @@ async function balances(api: Api): Promise<{ readonly channels: ChannelBalance[]
 /** The node's log as far as it was read. */
 class EventBook {
   readonly #events: KnownEvent[] = []
-  #after = 0
+  #after: number
 
-  constructor(private readonly api: Api) {}
+  /** @param after what has left the log */
+  constructor(
+    private readonly api: Api,
+    after: number,
+  ) {
+    this.#after = after
+  }
+
+  get cursor(): number {
+    return this.#after
+  }
 
   async all(): Promise<readonly KnownEvent[]> {
     for (;;) {
