@@ -53,6 +53,10 @@ const zInvoiceId = z.string().transform((text, context) => {
   return z.NEVER
 })
 
+export const zArchive = z.strictObject({
+  cursor: z.int().min(0).describe('Of the newest event that you have elsewhere.'),
+})
+
 /** @param bits L of the node's ledger. */
 export function bodies(bits: number) {
   const minor = zMinorOf(bits)
@@ -111,9 +115,6 @@ export function bodies(bits: number) {
       invoice: z.string().max(LIMITS.invoice_characters),
       /** Most that hubs may take. */
       fee_max_minor: minor,
-    }),
-    archive: z.strictObject({
-      cursor: z.int().min(0).describe('Of the newest event that you have elsewhere.'),
     }),
     /** The token stays with its maker: the node learns its hash. */
     token: z.strictObject({

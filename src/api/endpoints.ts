@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { zRegistrationRequest } from '../wallet/registration.js'
 import * as answers from './answers.js'
-import { type Bodies, bodies, type Scope, zNoQuery, zPageQuery, zSetQuery } from './bodies.js'
+import { type Bodies, bodies, type Scope, zArchive, zNoQuery, zPageQuery, zSetQuery } from './bodies.js'
 import { zKnownEvent } from './event-types.js'
 
 interface Common<P extends z.ZodType, A extends z.ZodType> {
@@ -251,7 +251,7 @@ const ofPayments = (body: Bodies) => ({
     '/v1/events/archive',
     'admin',
     'Says that everything up to a cursor is archived elsewhere: it leaves the log once it is older than `events_kept_days`. There is no way back.',
-    body.archive,
+    zArchive,
     answers.zEventArchiveJson,
   ),
 })

@@ -148,8 +148,7 @@ export class ChannelBook {
 
   /** Channels that were signed with this peer and that the ledger does not have yet. */
   unfunded(peer: AccountId): number {
-    return this.channels.all().filter((channel) => channel.state.phase === 'funding' && equalBytes(channel.peer, peer))
-      .length
+    return this.channels.with(peer).filter(({ state }) => state.phase === 'funding').length
   }
 
   /** An opening that can no longer be accepted: nothing was locked, nothing is owed. */

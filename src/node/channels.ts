@@ -7,7 +7,7 @@
 import type { Side } from '../base/channel-state.js'
 import type { Point, Scalar } from '../base/curve/index.js'
 import { InvariantError } from '../base/errors.js'
-import type { ChannelId } from '../base/ids.js'
+import type { AccountId, ChannelId } from '../base/ids.js'
 import { idText } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
 import type { LedgerTime } from '../base/ports/chain.js'
@@ -86,6 +86,8 @@ export interface Surroundings {
 
 export class Channels {
   readonly #byId = new Map<string, LiveChannel>()
+  /** By peer: a hub of thousands of peers must not look through all of its channels for each of them. */
+  readonly #byPeer = new Map<string, Set<LiveChannel>>()
 
   constructor(
     readonly engine: Engine,
@@ -93,11 +95,22 @@ export class Channels {
   ) {}
 
   add(channel: LiveChannel): void {
+    this.remove(channel.id)
     this.#byId.set(channel.text, channel)
+    const name = idText(channel.peer)
+    const others = this.#byPeer.get(name)
+    if (others === undefined) this.#byPeer.set(name, new Set([channel]))
+    else others.add(channel)
   }
 
   remove(id: ChannelId): void {
-    this.#byId.delete(idText(id))
+    const channel = this.get(id)
+    if (channel === undefined) return
+    this.#byId.delete(channel.text)
+    const name = idText(channel.peer)
+    const others = this.#byPeer.get(name)
+    others?.delete(channel)
+    if (others?.size === 0) this.#byPeer.delete(name)
   }
 
   get(id: ChannelId): LiveChannel | undefined {
@@ -106,6 +119,11 @@ export class Channels {
 
   all(): readonly LiveChannel[] {
     return [...this.#byId.values()]
+  }
+
+  /** Those with this peer, oldest first. */
+  with(peer: AccountId): readonly LiveChannel[] {
+    return [...(this.#byPeer.get(idText(peer)) ?? [])]
   }
 
   /** One input on its own. */

@@ -53,10 +53,10 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   // ---- peers
 
   connected(peer: AccountId, features: ReadonlySet<number>): void {
-    const { engine, recovery, gossip } = this.parts
+    const { engine, channels, recovery, gossip } = this.parts
     if (features.has(FEATURES.gossip)) gossip.connected(peer, features.has(FEATURES.relays))
     engine.do((tx) => {
-      for (const channel of this.#with(peer)) this.#join(tx, channel)
+      for (const channel of channels.with(peer)) this.#join(tx, channel)
     })
     recovery.lost.connected(peer)
   }
@@ -64,7 +64,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
   disconnected(peer: AccountId): void {
     const { engine, channels, openings } = this.parts
     engine.do((tx) => {
-      for (const channel of this.#with(peer)) channels.step(tx, channel, { type: 'disconnected' })
+      for (const channel of channels.with(peer)) channels.step(tx, channel, { type: 'disconnected' })
     })
     openings.peerLost(peer)
     this.parts.gossip.disconnected(peer)
@@ -96,10 +96,6 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     // The peer may have seen the opening's finality before us: its reestablish must not be lost.
     if (channel.state.link === 'down') channels.step(tx, channel, { type: 'connected' })
     channels.step(tx, channel, { type: 'received', message })
-  }
-
-  #with(peer: AccountId): LiveChannel[] {
-    return this.parts.channels.all().filter((channel) => equalBytes(channel.peer, peer))
   }
 
   #join(tx: Tx, channel: LiveChannel): void {

@@ -51,8 +51,8 @@ export interface RouterParts extends LockFacts {
 /** Most able first: a forward takes the first that passes. @param peer who offers the lock that is to be forwarded. */
 export function channelsTo(parts: RouterParts, account: AccountId, peer: AccountId): OutgoingChannel[] {
   return parts.channels
-    .all()
-    .filter((channel) => equalBytes(channel.peer, account) && channel.state.phase !== 'closed')
+    .with(account)
+    .filter(({ state }) => state.phase !== 'closed')
     .map((channel) => {
       const capacity = capacityOf(channel)
       const { ready, closing, canSend, slotsFree } = capacity

@@ -396,19 +396,4 @@ t.test('events: pages, streams from any cursor, heartbeats, readers that do not 
   }
   await slowReader(reader)
   t.equal((await reader.call('GET', '/healthz')).status, 200)
-
-  const { node, client } = reader
-  const [third, , fifth] = all.events.slice(2)
-  t.equal(await refusal(client.archiveEvents('beyond', node.events.last + 1)), 'cursor_ahead')
-  t.match(await client.archiveEvents('books', 4), { archived: 4, pruned: { cursor: 0 } })
-  const { events } = await client.eventPage(0)
-  t.same(events.slice(0, all.events.length), all.events, 'archived and young: still there')
-  await node.events.prune(node.engine, (third?.time ?? 0) + 10 * 366 * 86_400)
-  const { pruned } = await client.eventArchive()
-  t.match(pruned, { cursor: 4, channels_minor: node.events.carried.channels })
-  for (const accept of ['application/json', 'text/event-stream']) {
-    const gone = await reader.call('GET', '/v1/events?after=3', { accept })
-    t.match([gone.status, await gone.json()], [410, { code: 'cursor_pruned', detail: 'after=4' }], 'never in silence')
-  }
-  t.same((await client.eventPage(4)).events[0], fifth)
 })

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { ApiClient } from '../../src/api/client.js'
 import { type Endpoint, endpoints } from '../../src/api/endpoints.js'
 import { Tokens, tokenHash } from '../../src/api/tokens.js'
+import type { Amount } from '../../src/base/amount.js'
 import { bytesToHex } from '../../src/base/bytes.js'
 import { LIMITS } from '../../src/base/limits.js'
 import { createPool } from '../../src/privacy/pool.js'
@@ -169,16 +170,43 @@ t.test('so many requests of one token and no more; nothing of the others is begu
   t.ok(guesses.some(({ status }) => status === 429))
 })
 
+t.test('what has left the log is refused to whoever asks for it, in words and with its sum', async (t) => {
+  const { client, node } = alice
+  const { durable } = node.engine.run((tx) => {
+    for (const time of [1, 1, 2, 9, 10])
+      node.events.append(tx, { type: 'forward.claimed', time, channel: 'c', fee: 5n as Amount })
+  })
+  await durable
+  const { events: all } = await client.eventPage(0)
+  t.equal(await refusal(client.archiveEvents('beyond', 6)), 'cursor_ahead')
+  t.match(await client.archiveEvents('books', 4), { archived: 4, last: 5, pruned: { cursor: 0, channels_minor: 0n } })
+  await node.events.prune(node.engine, 9)
+  t.match(await client.eventArchive(), { archived: 4, pruned: { cursor: 3, time: 2, channels_minor: 15n } })
+  for (const accept of ['application/json', 'text/event-stream']) {
+    const gone = await alice.call('GET', '/v1/events?after=2', { accept })
+    t.match([gone.status, await gone.json()], [410, { code: 'cursor_pruned', detail: 'after=3' }], 'never in silence')
+  }
+  t.same((await client.eventPage(3)).events, all.slice(3))
+  const late = node.events.page.bind(node.events)
+  node.events.page = async (cursor, limit) => {
+    await node.events.prune(node.engine, 10) // while the reader is on its way
+    return late(cursor, limit)
+  }
+  const stream = await alice.call('GET', '/v1/events?after=3', { accept: 'text/event-stream' })
+  t.equal(await stream.text(), '', 'a stream that was too slow ends')
+  node.events.page = late
+})
+
 t.test('so many event streams and no more; a closed one makes room', async (t) => {
   const open = async () => {
     const end = new AbortController()
     const headers = { authorization: `Bearer ${alice.token}`, accept: 'text/event-stream' }
-    const answer = await fetch(`${alice.api.url}/v1/events`, { headers, signal: end.signal })
+    const answer = await fetch(`${alice.api.url}/v1/events?after=5`, { headers, signal: end.signal })
     return { end, status: answer.status }
   }
   const streams = await Promise.all(Array.from({ length: LIMITS.api_streams }, open))
   t.ok(streams.every(({ status }) => status === 200))
-  const surplus = await alice.call('GET', '/v1/events', { accept: 'text/event-stream' })
+  const surplus = await alice.call('GET', '/v1/events?after=5', { accept: 'text/event-stream' })
   t.same([surplus.status, ((await surplus.json()) as { readonly code: string }).code], [503, 'busy'])
   for (const { end } of streams) end.abort()
   const metric = async () =>

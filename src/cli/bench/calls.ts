@@ -87,6 +87,8 @@ export interface PartyCalls {
   >
   readonly channel: Define<Lane, ChannelFacts>
   readonly rows: Define<number, TableRows>
+  /** All of a node's channels: how many, in how many rounds run, what it has in them. */
+  readonly channels: Define<number, { readonly all: number; readonly ready: number; readonly balance: bigint }>
   /** Over these channels in turn. */
   readonly payDirect: Define<Timed & { readonly lanes: readonly Lane[]; readonly max: number }, Loaded>
   /** By its nodes in turn. */
@@ -133,8 +135,10 @@ export interface LedgerCalls {
   readonly submit: Define<readonly Uint8Array[], string | null>
   /** Since it was last asked. */
   readonly blocks: Define<null, BlockFigures>
-  /** Posts these exits at once and waits until every one is punished. */
-  readonly breach: Define<{ readonly exits: readonly Uint8Array[]; readonly seconds: number }, Breached>
+  /** Exits to be posted at once. A few at a time: a long message of a process costs the square of its length in memory. */
+  readonly holdExits: Define<readonly Uint8Array[], null>
+  /** Posts them and waits until every one is punished. */
+  readonly breach: Define<{ readonly seconds: number }, Breached>
 }
 
 export interface TowerSetup {

@@ -13,7 +13,7 @@ import type { ProofPool } from '../../privacy/pool.js'
 import { createDirectory, type DataDirectory, openDirectory } from '../../store/directory.js'
 import { TABLES } from '../../store/tables.js'
 import { silent } from '../../wire/environment.js'
-import type { ChannelFacts, PartySetup, TableRows } from './calls.js'
+import type { ChannelFacts, OutputOf, PartyCalls, PartySetup, TableRows } from './calls.js'
 import { bytesIn } from './disk.js'
 
 /** Above every table's keys. */
@@ -86,6 +86,12 @@ export class House {
   channel(text: string): ChannelFacts {
     const { ready = false, balance = ZERO, locks = 0, version = 0 } = this.node.channel(channelOf(text)) ?? {}
     return { channel: text, ready, balance, locks, version }
+  }
+
+  channels(): OutputOf<PartyCalls, 'channels'> {
+    const all = this.node.channels()
+    const balance = all.reduce((sum, channel) => sum + channel.balance, 0n)
+    return { all: all.length, ready: all.filter(({ ready }) => ready).length, balance }
   }
 
   /** What lies on disk, by table. */

@@ -48,6 +48,7 @@ class BlockWatch {
 class Host {
   readonly #watch = new BlockWatch()
   readonly #closers: (() => Promise<unknown>)[] = []
+  readonly #exits: Uint8Array[] = []
   #ledger: Ledger | undefined
 
   readonly handlers: Handlers<LedgerCalls> = {
@@ -57,7 +58,11 @@ class Host {
       return outcomes.find((code) => code !== null) ?? null
     },
     blocks: async () => this.#watch.take(),
-    breach: ({ exits, seconds }) => this.#breach(exits, seconds),
+    holdExits: async (exits) => {
+      this.#exits.push(...exits)
+      return null
+    },
+    breach: ({ seconds }) => this.#breach(this.#exits.splice(0), seconds),
   }
 
   get ledger(): Ledger {

@@ -46,6 +46,7 @@ class Host {
     openChannel: ({ member, peer, url, deposit, share }) => this.#house(member).openChannel(peer, url, deposit, share),
     channel: async ({ member, channel }) => this.#house(member).channel(channel),
     rows: (member) => this.#house(member).rows(),
+    channels: async (member) => this.#house(member).channels(),
     payDirect: (input) => this.#payDirect(input),
     issue: ({ count, max }) => this.#issue(count, max),
     payInvoices: (input) => this.#payInvoices(input),

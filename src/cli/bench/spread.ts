@@ -34,15 +34,18 @@ export class Spread {
   }
 
   /** By the members in turn, each one's own one after the other. */
-  async openUntil(count: number): Promise<void> {
+  async openUntil(count: number, tell: (done: number) => void = () => undefined): Promise<void> {
     const { deposit, share } = this.deposits
     const first = this.links.length
+    let done = first
     const missing = Array.from({ length: Math.max(0, count - first) }, (_, at) => first + at)
     const opened = await Promise.all(
       this.members.map(async (member, at) => {
         const own: Link[] = []
         for (const index of missing) {
-          if (index % this.members.length === at) own.push(await this.town.channel(member, this.hub, deposit, share))
+          if (index % this.members.length !== at) continue
+          own.push(await this.town.channel(member, this.hub, deposit, share))
+          tell(++done)
         }
         return own
       }),

@@ -63,7 +63,7 @@ const checked = async (yard: Yard): Promise<Pick<Run, 'balance_check'>> => ({
 })
 
 async function breach(yard: Yard, plan: Plan, count: number): Promise<Run> {
-  const exits = yard.revokedExits(count)
+  await yard.holdExits(count)
   let facts: Record<string, number> = {}
   const { run } = await measure(
     { ...plan, warmUp: 0 },
@@ -72,7 +72,7 @@ async function breach(yard: Yard, plan: Plan, count: number): Promise<Run> {
       parties: [yard.tower, yard.ledger],
       count,
       drive: driven(yard.ledger, async () => {
-        const { punished, ...beside } = await yard.ledger.call('breach', { exits, seconds: BREACH_S })
+        const { punished, ...beside } = await yard.ledger.call('breach', { seconds: BREACH_S })
         facts = { ...beside, all_punished_ms: punished.max_ms }
         return { ...punished, paid: 0n, fees: 0n }
       }),

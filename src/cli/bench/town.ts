@@ -313,8 +313,12 @@ async function publicOf(secrets: Secrets, keyBits: number, pool: ProofPool): Pro
   return { account: keys.account, n: keys.paillier.n, keyProof: await pool.proveKey(keys.paillier, keys.account) }
 }
 
-export async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  for (const end = Date.now() + READY_MS; ; await sleep(READY_POLL_MS)) {
+export async function until(
+  holds: () => Promise<boolean>,
+  what: string,
+  { look_ms = READY_POLL_MS, give_up_ms = READY_MS } = {},
+): Promise<void> {
+  for (const end = Date.now() + give_up_ms; ; await sleep(look_ms)) {
     if (await holds()) return
     if (Date.now() > end) throw new VerbExit(EXIT.checkFailed, `${what} does not come up`)
   }

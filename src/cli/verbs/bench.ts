@@ -16,6 +16,7 @@ import { LEDGER_DRIVEN, type LedgerOptions, ledgerSuite } from '../bench/ledger-
 import type { Shape } from '../bench/load.js'
 import { type Plan, told } from '../bench/measure.js'
 import { Progress } from '../bench/progress.js'
+import { RESTART_AMOUNT_BITS, RESTART_DRIVEN, restartSuite } from '../bench/restart-suite.js'
 import { ROUTE_DRIVEN, routeSuite } from '../bench/route-suite.js'
 import type { SpreadOptions } from '../bench/spread.js'
 import { TOWER_DRIVEN, type TowerOptions, towerSuite } from '../bench/tower-suite.js'
@@ -54,7 +55,8 @@ interface Suite<More> {
   /** What happens when a run counts one, for the header. */
   readonly driven: (options: More) => string
   readonly windows: readonly number[]
-  readonly amountBits?: number
+  /** L of the ledger that is founded, where it is not the town's own. */
+  readonly amountBits?: (options: More) => number | undefined
   readonly more: (command: Command) => Command
   readonly run: (town: Town, plan: Plan, options: More) => AsyncGenerator<Run>
 }
@@ -65,6 +67,7 @@ interface ChannelOptions extends SpreadOptions {
 
 interface RouteOptions extends SpreadOptions {
   readonly idle?: number
+  readonly restart?: true
 }
 
 /** Options of loads that can be spread, and driven elsewhere. */
@@ -104,16 +107,17 @@ const CHANNEL: Suite<ChannelOptions> = {
 const ROUTE: Suite<RouteOptions> = {
   name: 'route',
   about: 'payments of invoices through one hub, three processes',
-  driven: ({ idle }) => (idle === undefined ? ROUTE_DRIVEN : IDLE_DRIVEN),
+  driven: ({ idle, restart }) => (restart ? RESTART_DRIVEN : idle === undefined ? ROUTE_DRIVEN : IDLE_DRIVEN),
+  amountBits: ({ restart }) => (restart ? RESTART_AMOUNT_BITS : undefined),
   windows: [200],
   more: (command) =>
-    spread(command).option(
-      '--idle <count>',
-      'no payments: so many connections to the hub, and what they cost',
-      integer(1, 16_000),
-    ),
-  run: (town, plan, options) =>
-    options.idle === undefined ? routeSuite(town, plan, options) : idleSuite(town, plan, options.idle),
+    spread(command)
+      .option('--idle <count>', 'no payments: so many connections to the hub, and what they cost', integer(1, 16_000))
+      .option('--restart', 'the hub with its --channels is killed: until it watches them, until rounds run in them'),
+  run: (town, plan, options) => {
+    if (options.restart) return restartSuite(town, plan, options)
+    return options.idle === undefined ? routeSuite(town, plan, options) : idleSuite(town, plan, options.idle)
+  },
 }
 
 const TOWER: Suite<TowerOptions> = {
@@ -121,7 +125,7 @@ const TOWER: Suite<TowerOptions> = {
   about: 'a watchtower: appointments, restart, memory and disk per channel, revoked exits answered',
   driven: () => TOWER_DRIVEN,
   windows: [64],
-  amountBits: TOWER_AMOUNT_BITS,
+  amountBits: () => TOWER_AMOUNT_BITS,
   more: (command) =>
     command
       .option('--channels <counts>', 'watched; several, rising: 1000,10000', (text) => rising(text), [10_000])
@@ -220,7 +224,7 @@ async function bench<More>(suite: Suite<More>, options: LoadOptions & More): Pro
   const progress = new Progress(out.json ? process.stderr : process.stdout)
   const interrupted = untilStopped().then(() => 'interrupted' as const)
   const execArgv = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
-  const { amountBits } = suite
+  const amountBits = suite.amountBits?.(options)
   const town = await Town.create({
     dir: options.dir,
     keyBits: options.keyBits,
