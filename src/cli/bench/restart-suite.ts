@@ -48,6 +48,7 @@ export async function* restartSuite(town: Town, plan: Plan, { channels, parties 
     const before = await hub.party.call('channels', hub.member)
     const restarted = await restart(town, hub, count)
     hub = restarted.hub
+    spread.moved(hub)
     const balance_check = checkBalances([
       { what: "the hub's balances", expected: BigInt(run.done), found: before.balance },
       { what: "the hub's balances after a kill", expected: before.balance, found: restarted.balance },

@@ -20,12 +20,12 @@ export interface Deposits {
 }
 
 export class Spread {
-  readonly links: Link[] = []
+  links: readonly Link[] = []
 
   constructor(
     private readonly town: Town,
     private readonly members: readonly Member[],
-    private readonly hub: Host,
+    private hub: Host,
     private readonly deposits: Deposits,
   ) {}
 
@@ -50,7 +50,13 @@ export class Spread {
         return own
       }),
     )
-    this.links.push(...opened.flat())
+    this.links = [...this.links, ...opened.flat()]
+  }
+
+  /** The hub runs in another process now. */
+  moved(hub: Host): void {
+    this.hub = hub
+    this.links = this.links.map((link) => ({ ...link, to: hub }))
   }
 
   /** What the members have in the channels, and what the hub has. */
