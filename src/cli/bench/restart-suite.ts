@@ -11,9 +11,7 @@ import { type Member, type Town, until } from './town.js'
 
 /** L of the ledger. */
 export const RESTART_AMOUNT_BITS = 16
-/** Minor units of each channel: enough for its payments. */
-const DEPOSIT = 4n
-/** So many in each channel, one minor unit each: states and journals that were used. */
+/** So many in each channel at each count, one minor unit each: states and journals that were used. */
 const PAYMENTS = 3
 /** More than any number of payments takes. */
 const FOREVER_S = 86_400
@@ -27,13 +25,15 @@ export const RESTART_DRIVEN =
 export async function* restartSuite(town: Town, plan: Plan, { channels, parties }: SpreadOptions): AsyncGenerator<Run> {
   const { progress } = plan
   await town.found()
-  const most = Math.ceil(channels.at(-1)! / parties)
+  const most = BigInt(Math.ceil(channels.at(-1)! / parties))
+  const deposit = BigInt(PAYMENTS * channels.length + 1)
   const [payers, settled] = await Promise.all([
-    town.settleMany('payer', BigInt(most) * DEPOSIT + 1n, parties),
+    town.settleMany('payer', most * deposit + 1n, parties),
     town.settle('hub', 1n, { forwarding: true }),
   ])
   let hub = settled
-  const spread = new Spread(town, payers, hub, { deposit: DEPOSIT, share: 0n })
+  let received = 0n
+  const spread = new Spread(town, payers, hub, { deposit, share: 0n })
   const payer = payers[0]!.party
   for (const count of channels) {
     await spread.openUntil(count, (done) => progress.bar('channels', done / count, done))
@@ -45,12 +45,13 @@ export async function* restartSuite(town: Town, plan: Plan, { channels, parties 
       count: load.count,
       drive: driven(payer, () => payer.call('payDirect', load)),
     })
+    received += BigInt(run.done)
     const before = await hub.party.call('channels', hub.member)
     const restarted = await restart(town, hub, count)
     hub = restarted.hub
     spread.moved(hub)
     const balance_check = checkBalances([
-      { what: "the hub's balances", expected: BigInt(run.done), found: before.balance },
+      { what: "the hub's balances", expected: received, found: before.balance },
       { what: "the hub's balances after a kill", expected: before.balance, found: restarted.balance },
     ])
     yield { ...run, facts: { channels: count, parties, ...restarted.facts }, balance_check }
