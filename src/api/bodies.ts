@@ -96,7 +96,7 @@ export function bodies(bits: number) {
     }),
     invoice: z
       .strictObject({
-        amount_minor: minor,
+        amount_minor: minor.refine((amount) => amount > ZERO, 'at least 1'),
         reference: z
           .string()
           .max(LIMITS.reference_bytes)

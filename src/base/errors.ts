@@ -198,11 +198,11 @@ export const ERRORS = {
   fee_too_small: entry('fix_request', 'The route pays a hop less than its policy asks for.'),
   forwarding_off: entry('fix_request', 'A node of the route forwards no payments.'),
   invoice_expired: entry('fix_request', 'The invoice is past its expiry; ask the payee for a new one.'),
-  invoice_invalid: entry('fix_request', 'The text is no invoice of this version.'),
+  invoice_invalid: entry('fix_request', 'It is no invoice of this version, or what is asked for can be none.'),
   invoice_paid: entry('fix_request', 'The invoice is paid or being paid already; an invoice is paid once.'),
   invoice_signature: entry('fix_request', "The payee's signature on the invoice is wrong or not canonical."),
   invoice_wrong_ledger: entry('fix_request', 'The invoice is made for another ledger.'),
-  ledger_stale: entry('wait', "The node's view of the ledger is too old to forward or to receive."),
+  ledger_stale: entry('wait', "The node's view of the ledger is too old to pay, to forward or to receive."),
   lock_expired: entry('wait', 'The lock expired on the ledger without being claimed.'),
   next_hop_unavailable: entry('wait', 'A hop of the route cannot reach the next one at the moment.'),
   no_capacity: entry(

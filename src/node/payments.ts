@@ -235,7 +235,7 @@ export class Payments {
       const missing = mayAttempt(payment)
       if (!missing.ok && missing.error.code === 'payment_pending') return
       if (!missing.ok) return this.#giveUp(tx, payment, missing.error.code)
-      if (!this.parts.ledgerFresh()) return this.#giveUp(tx, payment, 'temporary_failure')
+      if (!this.parts.ledgerFresh()) return this.#giveUp(tx, payment, 'ledger_stale')
       const { invoice, parts } = payment
       const routes = this.#plan(invoice, missing.value, this.#learnt(key), parts, refused)
       if (!routes.ok && this.#takenUp.waits(key)) return

@@ -21,12 +21,15 @@ let hub2 = await village.start('hub2', asHub)
 const hub3 = await village.start('hub3', asHub)
 const payer = await village.start('payer', always)
 let hospital = await village.start('hospital', always)
-for (const villager of [hub1, hub2, hub3, payer, hospital]) await village.fund(villager, 2_000_000n)
+const quiet = await village.start('quiet', { ...asHub, announceChannels: false })
+for (const villager of [hub1, hub2, hub3, quiet, payer, hospital]) await village.fund(villager, 2_000_000n)
 
 await village.channel(payer, hub1, 1_000_000n, 0n)
 const to2 = await village.channel(hub1, hub2, 500_000n, 1_000n)
 must(await hub1.node.setPolicy(to2, { ...hub1.node.defaultPolicy, ppm: 0 }))
 await village.channel(hub1, hub3, 500_000n, 1_000n)
+/** Of no one's graph: both would have to announce it. */
+await village.channel(quiet, hub1, 1_000n, 1_000n)
 const over2 = await village.channel(hospital, hub2, 1n, 400_000n)
 const over3 = await village.channel(hospital, hub3, 1n, 400_000n)
 

@@ -50,6 +50,7 @@ async function paid(payer: Villager, key: string, text: string, feeMax = 1_000n)
 t.test('what neither hub can carry goes over both, after a hub has said what it lacks', async (t) => {
   const { text, invoice } = await invoiceFor(carol, 'claim-1', 120_000n)
   t.match(must(alice.node.quote(text, cents(1_000n))), { amount: 120_000n, hops: 2, parts: 2 })
+  t.same(alice.node.capacities, { canSend: 200_000n, canSendAtOnce: 100_000n, canReceive: 100_000n })
   const end = await paid(alice, 'key-1', text)
   t.match(end, { status: 'succeeded', hops: 2, sent: 120_000n, amount: 120_000n })
   const { parts, fee, attempts, receipt } = end
