@@ -1,4 +1,4 @@
-/** The command line by hand, from separate processes: init, genesis, ledger, audit (PRODUCT.md). */
+/** The command line by hand, from separate processes where that matters: init, genesis, ledger, audit (PRODUCT.md). */
 
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ import { openAccountKeys } from '../../src/wallet/keys.js'
 import { admit, register, registrationRequest } from '../../src/wallet/registration.js'
 import { Wallet } from '../../src/wallet/wallet.js'
 import { must } from '../chain-adapter/fixtures.js'
-import { type Running, run, serve } from './cli.js'
+import { outcome, type Running, run, serve } from './cli.js'
 
 const home = t.testdir({ 'pass.txt': 'correct horse\n', 'wrong.txt': 'battery staple\n' })
 const at = (...names: string[]) => join(home, ...names)
@@ -43,8 +43,8 @@ t.test('help and version of everything', async (t) => {
   t.equal(help.code, 0)
   for (const name of ['init', 'genesis', 'ledger', 'audit']) t.match(help.out, new RegExp(`^  ${name} `, 'm'))
   for (const name of ['init', 'audit']) {
-    t.match(await run([name, '--version']), { code: 0, out: version, err: '' }, name)
-    t.match(await run([name, '--help']), { code: 0, out: `Usage: meridian ${name}`, err: '' }, name)
+    t.match(await outcome([name, '--version']), { code: 0, out: version, err: '' }, name)
+    t.match(await outcome([name, '--help']), { code: 0, out: `Usage: meridian ${name}`, err: '' }, name)
   }
 })
 
@@ -89,13 +89,13 @@ t.test('usage errors', async (t) => {
     [['genesis', '--issuer', at('absent'), '--regulator', at('absent')], /cannot read .*absent: ENOENT/],
   ]
   for (const [args, message] of cases) {
-    const text = await run(args, env)
+    const text = await (args.length === 0 ? run : outcome)(args, env)
     t.match(text, { code: 2, err: message }, args.join(' '))
     t.notMatch(text.err, /at .*\.js:/, 'no stack')
   }
-  const asJson = await run(['audit', '--head', 'abc', '--json'])
+  const asJson = await outcome(['audit', '--head', 'abc', '--json'])
   t.match(json(asJson.err), [{ error: 'usage', message: /64 hexadecimal digits/ }])
-  const silent = await run(['init', '--role', 'issuer', '--dir', at('silent')])
+  const silent = await outcome(['init', '--role', 'issuer', '--dir', at('silent')])
   t.match(silent, { code: 2, err: /--passphrase-file FILE or set MERIDIAN_PASSPHRASE_FILE/ })
   t.notOk(existsSync(at('silent')), 'nothing was made')
 })
@@ -103,15 +103,18 @@ t.test('usage errors', async (t) => {
 /** A ledger made by hand, served by its own process. */
 async function found(): Promise<{ readonly url: string; readonly ledger: Running }> {
   for (const role of ['issuer', 'regulator']) {
-    const made = await run(['init', '--dir', at(role), '--role', role, '--test', '--key-bits', '1024', '--json'], env)
+    const made = await outcome(
+      ['init', '--dir', at(role), '--role', role, '--test', '--key-bits', '1024', '--json'],
+      env,
+    )
     t.match(made, { code: 0, err: '' }, `init ${role}`)
     const [printed] = json(made.out)
     t.match(printed, { role, key_bits: 1024, ledger: null, back_up: [at(role, 'keystore')] })
     t.ok(parseAccountId(String(printed?.['account'])).ok)
   }
   const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json')]
-  t.match(await run(['genesis', '--dir', at('ledger'), ...keys], env), { code: 2, err: /add --test/ })
-  const made = await run(['genesis', '--dir', at('ledger'), ...keys, '--test', '--window-min', '10'], env)
+  t.match(await outcome(['genesis', '--dir', at('ledger'), ...keys], env), { code: 2, err: /add --test/ })
+  const made = await outcome(['genesis', '--dir', at('ledger'), ...keys, '--test', '--window-min', '10'], env)
   t.match(made, { code: 0, out: /^ledger {6}[0-9a-f]{64} \(test\)$/m, err: '' })
   const ledger = serve(['ledger', '--dir', at('ledger'), '--port', '0', '--block-ms', '20'], env)
   const [, url] = /^READY (http:\/\/127\.0\.0\.1:\d+)$/.exec((await ledger.next()) ?? '') ?? []
@@ -140,25 +143,25 @@ t.test('a ledger by hand', async (t) => {
   const { url, ledger } = await found()
   const saved = ['backup', 'export', '--dir', at('regulator'), '--out', at('regulator.backup')]
   t.match(
-    await run(saved, env),
+    await outcome(saved, env),
     { code: 0, out: /^backup / },
     'a founder’s key is saved as init says, before any ledger',
   )
   const common = ['--genesis', at('ledger', 'genesis.cbor'), '--ledger', url]
 
-  const made = await run(['init', '--dir', at('alice'), '--role', 'participant', ...common], env)
+  const made = await outcome(['init', '--dir', at('alice'), '--role', 'participant', ...common], env)
   t.match(made, { code: 0, out: /^Back up now, .*backup export/m })
   t.match(JSON.parse(readFileSync(at('alice', 'config.json'), 'utf8')), { role: 'participant', ledger: url })
   for (const name of ['keystore', 'config.json'])
     t.equal(statSync(at('alice', name)).mode & 0o077, 0, `${name} is private`)
   t.match(
-    await run(['init', '--dir', at('alice'), '--role', 'participant', ...common, '--json'], env),
+    await outcome(['init', '--dir', at('alice'), '--role', 'participant', ...common, '--json'], env),
     { code: 3, out: '', err: /^\{"error":"store_exists","message":.*"action":"fix_request"\}\n$/ },
     'an existing directory is refused',
   )
   const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json'), '--test']
-  t.match(await run(['genesis', '--dir', at('ledger'), ...keys], env), { code: 3, err: /store_exists/ })
-  t.match(await run(['ledger', '--dir', at('ledger'), '--port', '0'], env), { code: 3, err: /store_locked/ })
+  t.match(await outcome(['genesis', '--dir', at('ledger'), ...keys], env), { code: 3, err: /store_exists/ })
+  t.match(await outcome(['ledger', '--dir', at('ledger'), '--port', '0'], env), { code: 3, err: /store_locked/ })
 
   await mintTo(url, [124_122n, 1n])
   const blocks: string[] = []
@@ -176,22 +179,22 @@ t.test('a ledger by hand', async (t) => {
   t.match(csv[1], /^\d+,\d+,0,mint,,0[23][0-9a-f]{64},,1241\.22$/)
   t.match(csv[2], /,0\.01$/)
   t.equal(statSync(at('movements.csv')).mode & 0o077, 0)
-  t.match(await run([...audit, '--csv', at('movements.csv')], env), { code: 2, err: /not overwritten/ })
-  t.match(await run([...audit, '--csv', at('regulator', 'm.csv')], env), { code: 2, err: /keep it elsewhere/ })
+  t.match(await outcome([...audit, '--csv', at('movements.csv')], env), { code: 2, err: /not overwritten/ })
+  t.match(await outcome([...audit, '--csv', at('regulator', 'm.csv')], env), { code: 2, err: /keep it elsewhere/ })
 
-  const asJson = await run([...audit, '--json'], env)
+  const asJson = await outcome([...audit, '--json'], env)
   t.match(json(asJson.out).at(-1), { type: 'audit', verdict: 'CONSISTENT', minted_minor: '124123', findings: 0 })
   const head = String(json(asJson.out).at(-1)?.['head'])
-  t.match(await run([...audit, '--head', head], env), { code: 0 })
+  t.match(await outcome([...audit, '--head', head], env), { code: 0 })
   const other = await run([...audit, '--json', '--head', '00'.repeat(32)], env)
   t.match(other, { code: 1, err: /^\{"error":"check_failed"/ })
   t.match(json(other.out)[0], { type: 'finding', code: 'audit_pinned' })
 
   const wrong = { MERIDIAN_PASSPHRASE_FILE: at('wrong.txt') }
-  t.match(await run(audit, wrong), { code: 3, err: /keystore_refused/ })
-  t.match(await run([...audit, '--passphrase-file', at('pass.txt')], wrong), { code: 0 }, 'the flag is stronger')
-  t.match(await run(['audit', '--dir', at('alice')], env), { code: 3, err: /not_regulator/ })
-  t.match(await run(['audit', '--dir', at('nobody')], env), { code: 3, err: /keystore_missing/ })
+  t.match(await outcome(audit, wrong), { code: 3, err: /keystore_refused/ })
+  t.match(await outcome([...audit, '--passphrase-file', at('pass.txt')], wrong), { code: 0 }, 'the flag is stronger')
+  t.match(await outcome(['audit', '--dir', at('alice')], env), { code: 3, err: /not_regulator/ })
+  t.match(await outcome(['audit', '--dir', at('nobody')], env), { code: 3, err: /keystore_missing/ })
 
   await t.test('Ctrl-C', async (t) => {
     t.equal(await ledger.stop('SIGINT'), 0)
@@ -205,8 +208,11 @@ t.test('a ledger by hand', async (t) => {
 t.test('a passphrase never lies beside what it opens', async (t) => {
   writeFileSync(at('issuer', 'p.txt'), 'x')
   const inside = ['init', '--role', 'issuer', '--dir', at('issuer2')]
-  t.match(await run([...inside, '--passphrase-file', at('issuer2', 'p.txt')]), { code: 2, err: /keep it elsewhere/ })
-  t.match(await run([...inside, '--passphrase-file', at('none.txt')]), { code: 3, err: /passphrase_missing/ })
+  t.match(await outcome([...inside, '--passphrase-file', at('issuer2', 'p.txt')]), {
+    code: 2,
+    err: /keep it elsewhere/,
+  })
+  t.match(await outcome([...inside, '--passphrase-file', at('none.txt')]), { code: 3, err: /passphrase_missing/ })
 })
 
 t.test('configuration: flag, environment, file, default; strict', async (t) => {
@@ -253,7 +259,7 @@ t.test('configuration: flag, environment, file, default; strict', async (t) => {
   t.match(await readConfig(at('alice'), moreSettings('drain_s=5')), { drain_s: 5 })
   write({ role: 'hub', ledger })
   const unwritable = ['start', '--dir', at('alice'), '--set', `log_file=${at('nowhere', 'x.log')}`]
-  t.match(await run(unwritable, env), { code: EXIT.refused, err: /^meridian: ENOENT/ }, 'said before anything runs')
+  t.match(await outcome(unwritable, env), { code: EXIT.refused, err: /^meridian: ENOENT/ }, 'said before anything runs')
   if (existsSync('/dev/full')) {
     const log = openNodeLog(home, { log_level: 'info', log_file: '/dev/full' })
     log.info('a line', { that: 'finds no room' })
@@ -270,7 +276,7 @@ t.test('a port in use is a refusal, not a bug', async (t) => {
   const [ready] = json((await first.next()) ?? '')
   const port = new URL(String(ready?.['ready'])).port
   const keys = ['--issuer', at('issuer', 'public.json'), '--regulator', at('regulator', 'public.json'), '--test']
-  await run(['genesis', '--dir', at('second'), ...keys], env)
-  t.match(await run(['ledger', '--dir', at('second'), '--port', port], env), { code: 3, err: /EADDRINUSE/ })
+  await outcome(['genesis', '--dir', at('second'), ...keys], env)
+  t.match(await outcome(['ledger', '--dir', at('second'), '--port', port], env), { code: 3, err: /EADDRINUSE/ })
   t.equal(await first.stop(), 0)
 })

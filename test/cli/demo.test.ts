@@ -50,7 +50,7 @@ function commandLines(): string[] {
   })
 }
 
-async function until(holds: () => boolean, what: string, ms = 60_000): Promise<void> {
+async function until(holds: () => boolean, what: string, ms = 240_000): Promise<void> {
   for (const late = Date.now() + ms; !holds(); await pause(50)) {
     if (Date.now() > late) throw new Error(`waited in vain: ${what}`)
   }
@@ -86,7 +86,7 @@ function start(...more: string[]): Started {
 t.test('rows of every kind: the good ones paid, the bad ones named, exit 6; a sandbox to try by hand', async (t) => {
   const work = at('kept')
   const demo = start('--keep', '--dir', work)
-  await until(() => /pay <the invoice>/.test(demo.err()) || demo.child.exitCode !== null, 'the sandbox is up', 240_000)
+  await until(() => /pay <the invoice>/.test(demo.err()) || demo.child.exitCode !== null, 'the sandbox is up')
   const [out, err] = [demo.out(), demo.err()]
   const lines = out.trimEnd().split('\n')
   t.equal(lines.length, 1, 'progress goes to standard error')
@@ -172,7 +172,7 @@ t.test('a demo that is killed takes its processes with it', async (t) => {
   await until(() => processesOf(dir).length === 0, 'all processes are gone')
   // A process that ends has no command line a moment before its locks go.
   const store = join(dir, 'nodes', 'hub', 'store')
-  for (const late = Date.now() + 10_000; !(await isFree(store)) && Date.now() < late; ) await pause(100)
+  for (const late = Date.now() + 60_000; !(await isFree(store)) && Date.now() < late; ) await pause(100)
   t.ok(await isFree(store))
 })
 

@@ -6,7 +6,7 @@ import { createPool } from '../../src/privacy/pool.js'
 import { type Hosted, Nodes } from '../api/nodes.js'
 import { until } from '../node/village.js'
 import { People } from '../wallet/people.js'
-import { run } from './cli.js'
+import { outcome } from './cli.js'
 
 const WINDOW = 600
 const pool = createPool({ threads: 2 })
@@ -37,7 +37,7 @@ const address = `${idText(bob.node.account)}@${bob.node.status().listening}`
 const { channel } = await alice.client.openChannel('open', address, 50_000n as Amount, ZERO)
 
 const close = (...more: readonly string[]) =>
-  run(['channel', 'close', channel.slice(0, 12), '--force', '--dir', alice.dir, ...more])
+  outcome(['channel', 'close', channel.slice(0, 12), '--force', '--dir', alice.dir, ...more])
 const exits = async () =>
   (await alice.client.eventPage(0)).events.filter(({ type }) => type === 'channel.exited').length
 
@@ -76,7 +76,7 @@ t.test('with --yes it exits, once per key, and says when the money is back', asy
   const { deadline, waiting } = await alice.client.channel(channel)
   t.equal(waiting, 'the deadline')
   t.ok(said.back_at > (deadline ?? 0) - 1, 'at the latest')
-  const { out: listed } = await run(['channel', 'list', '--dir', alice.dir])
+  const { out: listed } = await outcome(['channel', 'list', '--dir', alice.dir])
   t.match(listed, /disputed.*the deadline \(deadline .*Z\)/)
   t.equal((await close('--yes', '--key', 'again')).code, 0, 'what stands is told, not made anew')
   await ledger.advance({ seconds: WINDOW + 1 })

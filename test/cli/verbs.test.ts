@@ -1,13 +1,13 @@
-/** The verbs by hand, each a process of its own: from an empty directory to a paid and settled claim, and an audit. */
+/** The verbs by hand, the first of each kind and whatever serves as processes: from an empty directory to a paid and settled claim, and an audit. */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { LIMITS } from '../../src/base/limits.js'
 import { ROOT } from '../../src/base/root.js'
 import { CONFIG } from '../../src/cli/config-table.js'
 import { EXIT } from '../../src/cli/exit.js'
-import { type Running, run, Shell } from './cli.js'
+import { outcome, type Running, Shell } from './cli.js'
 
-const shell = new Shell(t.testdir())
+const shell = new Shell(t.testdir(), true)
 t.teardown(shell.end)
 const { at, dir, did, tried, started } = shell
 const accounts = new Map<string, string>()
@@ -122,10 +122,10 @@ t.test('a claim is invoiced, paid through the hub once, and proven', async (t) =
   const create = ['invoice', 'create', '--amount', '1241.22', '--reference', 'claim 7', ...dir('hospital')]
   const { invoice, key } = (await did(...create)) as { readonly invoice: string; readonly key: string }
   t.match(key, /^cli-/)
-  const shown = await run(['invoice', 'show', invoice])
+  const shown = await outcome(['invoice', 'show', invoice])
   t.match(shown.out, /amount\s+1,241\.22/)
   t.match(shown.out, /through\s+0[23]/)
-  t.match((await run(['invoice', 'show', `${invoice}q`])).code, 3)
+  t.match((await outcome(['invoice', 'show', `${invoice}q`])).code, 3)
   t.match((await tried('pay', invoice, '--quote', ...dir('payer'))).out, /^1,241\.22 fee 0\.14 hops 2$/m)
 
   const pay = ['pay', invoice, ...dir('payer')]
@@ -140,13 +140,16 @@ t.test('a claim is invoiced, paid through the hub once, and proven', async (t) =
   t.same([other.code, /invoice_paid/.test(other.err), existsSync(at('other.json'))], [3, true, false])
 
   const verify = ['receipt', 'verify', at('receipt.json')]
-  t.match((await run([...verify, '--payee', accounts.get('hospital')!, '--ledger', ledgerId])).out, /PAID\s+1,241\.22/)
-  t.equal((await run([...verify, '--payee', accounts.get('hub')!])).code, 1)
+  t.match(
+    (await outcome([...verify, '--payee', accounts.get('hospital')!, '--ledger', ledgerId])).out,
+    /PAID\s+1,241\.22/,
+  )
+  t.equal((await outcome([...verify, '--payee', accounts.get('hub')!])).code, 1)
   writeFileSync(
     at('forged.json'),
     readFileSync(at('receipt.json'), 'utf8').replace(/"scalar": ".{4}/, '"scalar": "0000'),
   )
-  t.equal((await run(['receipt', 'verify', at('forged.json')])).code, 1)
+  t.equal((await outcome(['receipt', 'verify', at('forged.json')])).code, 1)
 
   const large = (await did(...create.with(3, '60000.00')))['invoice'] as string
   const failed = await tried('pay', large, '--receipt', at('large.json'), ...dir('payer'))
@@ -185,7 +188,7 @@ t.test('money back by reference: no more than was paid, by whoever paid, once', 
   }
   t.same(await refused(...asks('1241.23', claim)), [3, 'refund_above_original'])
   const { invoice, id } = (await did(...asks('200.00', claim))) as { readonly invoice: string; readonly id: string }
-  t.match((await run(['invoice', 'show', invoice])).out, /reference\s+claim 7\n(.*\n)*.*refund of/)
+  t.match((await outcome(['invoice', 'show', invoice])).out, /reference\s+claim 7\n(.*\n)*.*refund of/)
   t.same(await refused(...asks('1041.23', claim)), [3, 'refund_above_original'], 'in sum')
   t.same(await refused(...asks('1.00', claim, 'hub')), [3, 'refund_unknown'], 'not by a stranger')
   t.same(await refused(...asks('1.00', id)), [3, 'refund_unknown'], 'not of a refund')

@@ -20,6 +20,8 @@ import { cents, total, until, Village, type Villager } from './village.js'
 
 const MUTANTS = 2_100
 const SEED = 14
+/** Batches of messages for each payment of the honest beside them: about twenty payments in a test. */
+const BATCHES_PER_PAYMENT = 6
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
@@ -77,19 +79,26 @@ const payOnce = async (from: Villager = payer): Promise<string | undefined> => {
   return end?.status === 'succeeded' ? undefined : `${reference}: ${end?.status} ${end?.code}`
 }
 
-/** Payments of the honest, one after the other, until `work` is done. */
-async function besides(work: () => Promise<void>): Promise<{ readonly made: number; readonly wrong: string[] }> {
-  const state = { done: false }
+/** Payments of the honest while `work` goes on, which tells of each batch: they begin with it and keep pace with it. */
+async function besides(
+  work: (said: () => void) => Promise<void>,
+): Promise<{ readonly made: number; readonly wrong: string[] }> {
+  const state = { done: false, batches: 0 }
   const wrong: string[] = []
   let made = 0
   const paying = (async () => {
-    while (!state.done) {
+    for (;;) {
+      await until(() => state.done || state.batches >= made * BATCHES_PER_PAYMENT)
+      if (state.done) return
       const fault = await payOnce()
       made += 1
       if (fault !== undefined) wrong.push(fault)
     }
   })()
-  await work().finally(() => {
+  const said = (): void => {
+    state.batches += 1
+  }
+  await work(said).finally(() => {
     state.done = true
   })
   await paying
@@ -123,9 +132,9 @@ t.test(`${MUTANTS} mutants of every message, seed ${SEED}`, async (t) => {
   const rng = rngOf(SEED)
   const before = heap()
   let cut = 0
-  const { made, wrong } = await besides(async () => {
+  const { made, wrong } = await besides(async (said) => {
     let stranger = await meet()
-    for (let sent = 0; sent < MUTANTS; ) {
+    for (let sent = 0; sent < MUTANTS; said()) {
       for (const message of fictions(rng, rng.pick(subjects(rng)))) {
         stranger.sendBytes(mutate(nodeCodec.encode(message), rng))
         sent += 1
@@ -149,8 +158,8 @@ t.test(`${MUTANTS} well-formed lies about channels of others, of nobody, and att
   const before = heap()
   const channels = hub.node.channels().length
   let stranger = await meet()
-  const { made, wrong } = await besides(async () => {
-    for (let sent = 0; sent < MUTANTS; ) {
+  const { made, wrong } = await besides(async (said) => {
+    for (let sent = 0; sent < MUTANTS; said()) {
       for (const message of fictions(rng, rng.pick(subjects(rng)))) {
         stranger.send(message)
         sent += 1
@@ -215,10 +224,10 @@ t.test('garbage in locks that are right for the channel, where the hub leads', a
     expiry: village.ledger.head.time + 60 + rng.below(1_000_000),
     payload: rng.bytes([0, 1, 1_365, 1_366, 1_367, LIMITS.lock_payload_bytes][i % 6]!),
   })
-  const { wrong } = await besides(async () => {
+  const { wrong } = await besides(async (said) => {
     for (let wave = 0; wave < 4; wave++) {
       puppet.input({ type: 'offer', operations: Array.from({ length: 60 }, (_, i) => lock(i)) })
-      while (returned(puppet) < 60 * (wave + 1)) await puppet.pump()
+      for (; returned(puppet) < 60 * (wave + 1); said()) await puppet.pump()
     }
   })
   t.same(wrong, [])
@@ -282,8 +291,8 @@ t.test(`${MUTANTS} lies about her own channels: broken, and nobody else is`, asy
   const balances = hub.node.channels().map(({ channel, balance }) => [channel, balance])
   let stranger = await meet()
   const signed = new Map<string, string>()
-  const { made, wrong } = await besides(async () => {
-    for (let sent = 0; sent < MUTANTS; ) {
+  const { made, wrong } = await besides(async (said) => {
+    for (let sent = 0; sent < MUTANTS; said()) {
       const own = rng.pick([...led, followed])
       const truth = Puppet.of(diary, own, village.ledger, stranger)
       truth.input({ type: 'connected' })

@@ -42,7 +42,7 @@ const invoiceFor = async (payee: Villager, reference: string, amount: bigint) =>
   must(await payee.node.issueInvoice(reference, { amount: cents(amount), reference, expiresIn: 100_000 }))
 async function paid(payer: Villager, key: string, text: string, feeMax = 1_000n) {
   must(await payer.node.pay(key, text, cents(feeMax)))
-  const end = await payer.node.waitPayment(key, 30_000)
+  const end = await payer.node.waitPayment(key, 60_000)
   if (end === undefined) throw new Error('no such payment')
   return end
 }

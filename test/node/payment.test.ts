@@ -33,7 +33,7 @@ t.test('an invoice is paid through the hub, once, with a receipt', async (t) => 
   t.match(invoice.hints, [{ policy: { ppm: 100 } }], 'the hub told its policy')
   t.match(must(payer.node.quote(text, cents(100n))), { fee: 13n, hops: 2 })
   must(await payer.node.pay('key-1', text, cents(100n)))
-  const paid = await payer.node.waitPayment('key-1', 20_000)
+  const paid = await payer.node.waitPayment('key-1', 60_000)
   t.match(paid, { status: 'succeeded', fee: 13n, hops: 2, reference: 'claim-1', amount: 124_122n })
   const receipt = must(verifyReceipt(paid?.receipt ?? '', { payee: hospital.node.account }))
   t.equal(receipt.amount, 124_122n)
@@ -50,10 +50,10 @@ t.test('an invoice is paid through the hub, once, with a receipt', async (t) => 
 t.test('refusals are read by the payer, money comes back', async (t) => {
   const tooMuch = await invoiceFor('claim-2', 290_000n)
   must(await payer.node.pay('key-3', tooMuch.text, cents(1_000n)))
-  t.match(await payer.node.waitPayment('key-3', 20_000), { status: 'failed', code: 'no_capacity' })
+  t.match(await payer.node.waitPayment('key-3', 60_000), { status: 'failed', code: 'no_capacity' })
   const low = await invoiceFor('claim-3', 100_000n)
   must(await payer.node.pay('key-4', low.text, ZERO))
-  t.match(await payer.node.waitPayment('key-4', 20_000), { status: 'failed', code: 'fee_above_limit' })
+  t.match(await payer.node.waitPayment('key-4', 60_000), { status: 'failed', code: 'fee_above_limit' })
   t.equal(payer.node.channel(payerChannel)?.canSend, 300_000n - 124_135n)
 })
 
@@ -75,7 +75,7 @@ t.test('a restart of payer and hospital resumes where they were', async (t) => {
   await until(() => payer.node.channel(payerChannel)?.ready === true)
   const { text } = await invoiceFor('claim-4', 500n)
   must(await payer.node.pay('key-5', text, cents(10n)))
-  t.match(await payer.node.waitPayment('key-5', 20_000), { status: 'succeeded' })
+  t.match(await payer.node.waitPayment('key-5', 60_000), { status: 'succeeded' })
 })
 
 t.test('closed together, everybody has what is theirs', async (t) => {
