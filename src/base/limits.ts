@@ -122,6 +122,8 @@ export const LIMITS = {
   modexp_contexts: 512,
   /** P2: account keys with their derived h, per thread. */
   paillier_keys: 4_096,
+  /** P8: keys with a table of powers of h, per thread: 0.2 MiB each at 2048 bits, 0.5 at 4096. */
+  power_tables: 16,
   /** P8: jobs that wait for a worker thread. */
   pool_jobs: 4_096,
   /** P10: segments of one record. */

@@ -6,7 +6,7 @@ import { bytesToBigint } from '../base/bytes.js'
 import { type Element, modQ, type Point, sumElements } from '../base/curve/index.js'
 import { commit, H, multiple, multipleOfBase } from './commitment.js'
 import { modPow } from './modexp.js'
-import { encrypt, encryptOwn, type PrivateKey, type PublicKey, randomnessBits } from './paillier.js'
+import { encrypt, encryptOwn, maskBits, type PrivateKey, type PublicKey, randomnessBits } from './paillier.js'
 import type { Nonces } from './transcript.js'
 
 /** All links of one key of a statement. */
@@ -54,7 +54,7 @@ export interface Announcement {
 
 export const Z_BITS = 248
 /** Lw: bits of w and of its mask. */
-export const wBits = (publicKey: PublicKey): number => randomnessBits(publicKey.bits) + 184
+export const wBits = (publicKey: PublicKey): number => maskBits(publicKey.bits)
 
 /**
  * P4's bounds for a group of m: `0 <= z < 2^248 - m*2^200` and `m*2^(S+129) <= w < 2^Lw - m*2^(S+129)`.

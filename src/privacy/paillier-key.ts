@@ -12,6 +12,11 @@ import { countProofWork } from './proof-work.js'
 /** P2's key sizes: 2048 and 3072; 1024 for test ledgers, 4096 for benchmarks. Which of them a ledger takes is genesis' rule. */
 export const KEY_BITS = [1024, 2048, 3072, 4096] as const
 
+/** P2: bits of s for a modulus of `bits`. */
+export const randomnessBits = (bits: number): 256 | 320 | 384 => (bits <= 2048 ? 256 : bits <= 3072 ? 320 : 384)
+/** P4's Lw: bits of a Link's w and of its mask. */
+export const maskBits = (bits: number): number => randomnessBits(bits) + 184
+
 export interface PublicKey {
   /** Bits of n. */
   readonly bits: number

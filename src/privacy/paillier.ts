@@ -6,6 +6,7 @@ import { bigintToBytes, bytesToBigint } from '../base/bytes.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { gcd, mod, modInverse, modPow } from './modexp.js'
 import { combine, type Half, halvesOf, type PrivateKey, type PublicKey } from './paillier-key.js'
+import { tabledPower } from './powers.js'
 
 export {
   encodeModulus,
@@ -13,20 +14,19 @@ export {
   forgetPrivateKey,
   importPrivateKey,
   KEY_BITS,
+  maskBits,
   PrivateKey,
   type PublicKey,
   privateKeyFromSeed,
   publicKey,
+  randomnessBits,
 } from './paillier-key.js'
 
 /** A ciphertext of zero with s = 0: what a fresh account holds (L2). */
 export const ZERO_CIPHERTEXT = 1n
 
-/** P2: bits of s for a modulus of `bits`. */
-export const randomnessBits = (bits: number): 256 | 320 | 384 => (bits <= 2048 ? 256 : bits <= 3072 ? 320 : 384)
-
 /** `R = h^s mod n²`. s may be negative (a difference of two, P7). */
-export const randomizer = (key: PublicKey, s: bigint): bigint => modPow(key.h, s, key.nn)
+export const randomizer = (key: PublicKey, s: bigint): bigint => tabledPower(key, s) ?? modPow(key.h, s, key.nn)
 
 /** The same, by the owner. */
 export function randomizerOwn(key: PrivateKey, s: bigint): bigint {

@@ -5,6 +5,7 @@ import * as reference from 'paillier-bigint'
 import t from 'tap'
 import { bigintToBytes, bytesToBigint, bytesToHex, utf8 } from '../../src/base/bytes.js'
 import { sha256 } from '../../src/base/digest.js'
+import { LIMITS } from '../../src/base/limits.js'
 import { gcd, modexpBackend, modInverse, modPow } from '../../src/privacy/modexp.js'
 import {
   addCiphertexts,
@@ -16,7 +17,9 @@ import {
   exportPrivateKey,
   forgetPrivateKey,
   importPrivateKey,
+  maskBits,
   type PrivateKey,
+  type PublicKey,
   parseCiphertext,
   privateKeyFromSeed,
   publicKey,
@@ -29,6 +32,7 @@ import {
   withRandomizer,
   ZERO_CIPHERTEXT,
 } from '../../src/privacy/paillier.js'
+import { powersBackend, tabledPower } from '../../src/privacy/powers.js'
 import { proofWork } from '../../src/privacy/proof-work.js'
 import { watchDiffieHellman } from './watch.js'
 
@@ -168,6 +172,34 @@ t.test('h is derived when it is read first, and once: a channel never reads it (
   const again = importPrivateKey(exportPrivateKey(alice))
   t.equal(decrypt(again, encryptOwn(again, 9n, 5n)), 9n)
   t.equal(proofWork().derived, before + 1, 'for every copy of a key')
+  t.end()
+})
+
+t.test('P8: powers of h from a table are those of OpenSSL', (t) => {
+  const foreign = (): PublicKey => {
+    const n = randomBytes(128)
+    n[0]! |= 0x80
+    n[127]! |= 1
+    const key = publicKey(n)
+    if (!key.ok) throw new Error('a modulus')
+    return key.value
+  }
+  const many = Array.from({ length: powersBackend() === 'none' ? 0 : LIMITS.power_tables + 2 }, foreign)
+  const s = 1n << BigInt(randomnessBits(1024))
+  const mask = 1n << BigInt(maskBits(1024))
+  for (const key of [alice.publicKey, bob.publicKey, ...many, ...many.slice(0, 1)]) {
+    const negative = many.includes(key) ? [] : [-1n, -s] // whose h is sure to be a unit
+    const exponents = [0n, 1n, 2n, 0x1_0001n, s - 1n, s, s / 3n, mask - 1n, mask / 3n, mask, ...negative]
+    let tabled = 0
+    for (const exponent of [...exponents, ...exponents]) {
+      const power = tabledPower(key, exponent)
+      if (power !== undefined) tabled++
+      const [expected, given] = [modPow(key.h, exponent, key.nn), randomizer(key, exponent)]
+      if (given !== expected || (power ?? expected) !== expected) t.fail(`h^${exponent} at ${key.bits} bits`)
+    }
+    t.equal(powersBackend() === 'none' || tabled > exponents.length, true, 'most of them from a table')
+  }
+  t.equal(powersBackend(), modexpBackend === 'pure' ? 'none' : 'wasm')
   t.end()
 })
 
