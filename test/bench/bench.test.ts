@@ -175,12 +175,21 @@ t.test('one town, every other suite', async (t) => {
 })
 
 t.test('proofs and ciphers: no balance is claimed, every proof and decryption is checked', async (t) => {
-  const args = ['bench', 'crypto', '--key-bits', '1024', '--seconds', '1', '--rows', 'fee', '--json']
-  const { code, out, err } = await run(args)
+  const html = join(t.testdir({}), 'crypto.html')
+  const args = ['bench', 'crypto', '--key-bits', '1024', '--seconds', '1', '--warm-up', '2', '--rows', 'fee', '--json']
+  const { code, out, err } = await run([...args, '--html', html])
   t.equal(code, 0, err)
+  t.match(err, /fee: prove.*warm-up: \d+ %/s, 'progress')
   const figures = JSON.parse(out.trim())
-  t.match(figures, { balance_check: null, failed: 0, rows: [{ row: 'fee: prove' }, { row: 'fee: verify' }] })
-  t.ok(figures.checked > figures.rows[1].iterations, 'each verification, the warm-up too')
+  const processes = [{ pid: Number, cpu_ms: Number, fsyncs: 0 }]
+  const labels = ['1024 fee: prove', '1024 fee: verify']
+  t.match(figures, { balance_check: null, failed: 0, runs: labels.map((label) => ({ label, failed: 0, processes })) })
+  t.match(figures, { rate: Number, p50_ms: Number, p90_ms: Number, p99_ms: Number, p999_ms: Number, processes })
+  t.ok(figures.checked > figures.runs[1].done, 'each verification, the warm-up too')
+  const page = readFileSync(html, 'utf8')
+  t.match(page, /1024 fee: verify[\s\S]*<svg/)
+  t.notMatch(page, /(src|href)=/, 'nothing from elsewhere')
+  t.match(await run(['bench', 'crypto', '--rows', 'no such row']), { code: 2, err: /no row/ })
 })
 
 t.test('what cannot be measured is refused', async (t) => {

@@ -39,11 +39,18 @@ const quiet = ([a, b]: readonly [Villager, Villager], id: ChannelId): boolean =>
   return same && sides.every((side) => side?.ready === true && side.locks === 0 && side.waiting === null)
 }
 
-/** Nothing is under way, in the workers neither: a job of our own has been through the queue, and every thread is idle. */
+const durable = () => Promise.all([payer, hub, payee].map(({ node }) => node.settled(() => undefined)))
+
+/**
+ * Nothing is under way, in the workers neither. A step asks for its next R (C2) once its batch is synced, so that comes first;
+ * then no job waits; then a job of our own has been through every thread, behind what the thread had in hand; then their answers are in.
+ */
 async function settled(): Promise<void> {
   await until(() => quiet([payer, hub], incoming) && quiet([payee, hub], outgoing))
+  await durable()
+  await until(() => village.pool.waiting === 0)
   await village.pool.closeKey({ id: 1_000_000, n: new Uint8Array() })
-  await Promise.all([payer, hub, payee].map(({ node }) => node.settled(() => undefined)))
+  await durable()
 }
 
 async function costOf(payments: number, work: () => Promise<void>): Promise<Record<string, number>> {

@@ -28,13 +28,19 @@ import { decryptRecord, encryptRecord, verifyRecord } from '../../privacy/record
 import type { ProofCheck, Statement } from '../../privacy/statement.js'
 import { encodeFor, freshRandomness, freshScalar, withdraw } from '../../wallet/withdrawal.js'
 import { systemEntropy } from '../../wire/environment.js'
-import type { Row } from './rows.js'
 
 /** L of the default genesis. */
 const AMOUNT_BITS = 48
 /** 1,241.22 and a balance that it is paid from. */
 export const AMOUNT = 124_122n as Amount
 const BALANCE = 10_000_000n as Amount
+
+export interface Row {
+  readonly name: string
+  /** What `run` does, for the reader of the table. */
+  readonly includes: string
+  run(): unknown
+}
 
 export type Bits = (typeof KEY_BITS)[number]
 

@@ -4,6 +4,7 @@ import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { curve } from '../../base/curve/index.js'
 import { modexpBackend } from '../../privacy/modexp.js'
+import { powersBackend } from '../../privacy/powers.js'
 import { version } from '../verb.js'
 
 export interface Environment {
@@ -14,6 +15,8 @@ export interface Environment {
   readonly openssl: string
   readonly curve: string
   readonly modexp: string
+  /** Tables of powers of h. */
+  readonly powers: string
   readonly load_before: readonly number[]
   /** Median of syncing 4 KiB in the directory of the run. */
   readonly disk_sync_ms: number
@@ -27,6 +30,7 @@ export const environmentOf = (dir: string): Environment => ({
   openssl: process.versions.openssl,
   curve: curve.name,
   modexp: modexpBackend,
+  powers: powersBackend(),
   load_before: loadavg(),
   disk_sync_ms: diskSyncMs(dir),
 })
@@ -71,10 +75,10 @@ export function stealPercent(before: Jiffies | undefined, after: Jiffies | undef
 }
 
 export function environmentText(environment: Environment, keyBits: number | undefined): string {
-  const { meridian, cpu, cores, node, openssl, curve, modexp, load_before, disk_sync_ms } = environment
+  const { meridian, cpu, cores, node, openssl, curve, modexp, powers, load_before, disk_sync_ms } = environment
   const loads = load_before.map((load) => load.toFixed(2)).join(' ')
   return [
-    `meridian ${meridian}  node ${node}  openssl ${openssl}  curve ${curve}  modexp ${modexp}` +
+    `meridian ${meridian}  node ${node}  openssl ${openssl}  curve ${curve}  modexp ${modexp}  powers ${powers}` +
       (keyBits === undefined ? '' : `  n ${keyBits} bits`),
     `${cores} x ${cpu}  load ${loads}  disk sync ${disk_sync_ms.toFixed(2)} ms`,
   ].join('\n')

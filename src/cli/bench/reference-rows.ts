@@ -14,8 +14,7 @@ import {
 } from '../../privacy/paillier.js'
 import { freshRandomness } from '../../wallet/withdrawal.js'
 import { systemEntropy } from '../../wire/environment.js'
-import { type Actors, AMOUNT, holds } from './crypto-rows.js'
-import type { Row } from './rows.js'
+import { type Actors, AMOUNT, holds, type Row } from './crypto-rows.js'
 
 type Reference = typeof paillierBigint
 
