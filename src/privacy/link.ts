@@ -115,13 +115,14 @@ export function withinWindows(group: LinkGroup, { z, w }: Response): boolean {
   return z >= 0n && z < zEnd && w >= wStart && w < wEnd
 }
 
-/** What it costs in steps of a ring (P5): exponent bits at the price of the modulus, and the curve's part. */
-const cost = ({ publicKey }: LinkGroup, exponentBits: number): number =>
-  3 + (exponentBits * (publicKey.bits / 2048) ** 2) / 32
-export const announceCost = (group: LinkGroup, own?: PrivateKey): number =>
-  cost(group, wBits(group.publicKey) / (isOwn(group, own) ? 2 : 1))
+/**
+ * What it costs in steps of a ring (P5): bits that OpenSSL would raise to, at the price of the modulus, and the curve's part. A power
+ * of h costs half of its bits, by the owner's factors and by a table (record 28) alike.
+ */
+const cost = ({ publicKey }: LinkGroup, bits: number): number => 3 + (bits * (publicKey.bits / 2048) ** 2) / 32
+export const announceCost = (group: LinkGroup): number => cost(group, wBits(group.publicKey) / 2)
 export const recomputeCost = (group: LinkGroup): number =>
-  cost(group, wBits(group.publicKey) + 128 * group.pairs.length)
+  cost(group, wBits(group.publicKey) / 2 + 128 * group.pairs.length)
 
 /** The verifier's A and T: `(1+z*n) * h^w * prod c_i^(e_i)` and `z*H + v*G + sum e_i*C_i`. */
 export function recompute(group: LinkGroup, { z, w, v }: Response, challenges: readonly bigint[]): Announcement {

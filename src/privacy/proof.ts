@@ -150,7 +150,7 @@ function* attemptProof(task: Task, nonces: Nonces): Divided<Uint8Array | undefin
 /** Digit commitments and starts of rings depend on no challenge: computed beside the announcements. */
 const openingItems = ({ shape, own }: Task, { masks, secrets, rings }: Draft): Item[] => [
   ...shape.groups.map((group, i) => ({
-    cost: announceCost(group, own),
+    cost: announceCost(group),
     run: () => encodeAnnouncement(group, announce(group, masks[i]!, own)),
   })),
   ...secrets.map((secret, i) => ({

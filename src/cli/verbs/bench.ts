@@ -217,11 +217,10 @@ async function benchCrypto(options: CryptoVerbOptions): Promise<void> {
     stopped = true
   })
   const before = timesHeld()
-  const runs: Run[] = []
-  for await (const run of cryptoSuite({ bits, rows }, { seconds, warmUp, progress }, () => stopped)) {
-    progress.say(runText(run))
-    runs.push(run)
-  }
+  const runs = await told(
+    cryptoSuite({ bits, rows }, { seconds, warmUp, progress }, () => stopped),
+    progress,
+  )
   if (stopped) throw new VerbExit(EXIT.checkFailed, 'interrupted: the table is not whole')
   if (runs.length === 0) throw new UsageError(`no row has "${rows}" in its name`)
   if (options.html !== undefined) await writeFile(options.html, await htmlReport(header, runs))
