@@ -117,7 +117,7 @@ export function withinWindows(group: LinkGroup, { z, w }: Response): boolean {
 
 /**
  * What it costs in steps of a ring (P5): bits that OpenSSL would raise to, at the price of the modulus, and the curve's part. A power
- * of h costs half of its bits, by the owner's factors and by a table (record 28) alike.
+ * of h costs half of its bits, by the owner's factors and by a table (record 29) alike.
  */
 const cost = ({ publicKey }: LinkGroup, bits: number): number => 3 + (bits * (publicKey.bits / 2048) ** 2) / 32
 export const announceCost = (group: LinkGroup): number => cost(group, wBits(group.publicKey) / 2)

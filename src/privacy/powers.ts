@@ -1,7 +1,7 @@
 /**
  * Powers of a key's h (P2, P8) from a table of them, for keys that this thread meets often: a comb of 96 bits' reach for
  * each 96 bits of the exponent, six teeth 16 bits apart, so that 15 squarings and a product for each six bits are all.
- * Exponents are secret: every entry of a table is read to take one, and no branch depends on a digit (record 28).
+ * Exponents are secret: every entry of a table is read to take one, and no branch depends on a digit (record 29).
  */
 import { bigintToBytes } from '../base/bytes.js'
 import { count } from '../base/counters.js'
