@@ -99,6 +99,7 @@ export class FaultLine {
   readonly #sessions = new Set<NoiseSession>()
   readonly #faults: Fault[] = []
   readonly #first = new Map<string, NoiseSession>()
+  #unheard: { readonly type: number; readonly to: AccountId } | undefined
 
   /** Stands in every connection of this process from now on. */
   constructor() {
@@ -118,6 +119,11 @@ export class FaultLine {
     const fault = new Fault(type, to, kind)
     this.#faults.push(fault)
     return fault
+  }
+
+  /** Messages of this type do not arrive there, and nothing else happens to them; undefined ends it. */
+  unhear(what: { readonly type: number; readonly to: AccountId } | undefined): void {
+    this.#unheard = what
   }
 
   release(fault: Fault): void {
@@ -150,6 +156,7 @@ export class FaultLine {
       this.#sessions.add(session)
       session.onClose(() => this.#sessions.delete(session))
     }
+    if (type === this.#unheard?.type && equalBytes(this.#unheard.to, session.peer)) return true
     this.#note(session, message)
     if (this.#faults.some((fault) => fault.kind === 'dropped' && fault.session === session)) return true
     if (this.#faults.some((fault) => fault.holds(session, message))) return true

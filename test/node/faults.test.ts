@@ -248,7 +248,10 @@ t.test('no type is without its case', async (t) => {
 for (const kind of KINDS) {
   t.test(`${kind}: opened, and closed, to the unit`, async (t) => {
     const opening = kind === 'repeated' ? [] : armed(OPENING, kind)
+    // Whoever hears the other's half first makes the announcement, and says its own no more: here that is always bob.
+    line.unhear({ type: channelAgreement.type, to: alice.node.account })
     await Promise.all([open(), ...opening.map(through)])
+    line.unhear(undefined)
     await paysOn(t, 'opened')
     const closing = armed(CLOSING, kind)
     void alice.node.closeChannel(id)
