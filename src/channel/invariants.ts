@@ -1,6 +1,6 @@
 /** What must hold after every step, in production too (C11). A broken one is a defect of ours: the channel stops. */
 import { equalBytes } from '../base/bytes.js'
-import { invariant } from '../base/errors.js'
+import { InvariantError, invariant } from '../base/errors.js'
 import { contentTotal } from './content.js'
 import type { Channel, Context, Effect, Phase } from './types.js'
 
@@ -21,7 +21,7 @@ export function checkInvariants(
   before: Channel,
   after: Channel,
   effects: readonly Effect[],
-  context: Context,
+  context: Pick<Context, 'pool'>,
 ): undefined {
   const { version } = after.current.content
   for (const built of [after.current, after.outstanding]) {
@@ -47,6 +47,18 @@ export function checkInvariants(
     invariant(equalBytes(after.signed.digest, before.signed.digest), 'C7', 'one content is signed per version')
   }
   checkEnd(before, after, effects)
+}
+
+/** C11: the clause that a stored state breaks by itself: no round may go on from it. A closed one is history. */
+export function brokenAt(state: Channel, context: Pick<Context, 'pool'>): string | undefined {
+  if (state.phase === 'closed') return undefined
+  try {
+    checkInvariants({ ...state, current: { ...state.current }, outstanding: null }, state, [], context)
+    return undefined
+  } catch (error) {
+    if (error instanceof InvariantError) return error.clause
+    throw error
+  }
 }
 
 function checkEnd(before: Channel, after: Channel, effects: readonly Effect[]): undefined {

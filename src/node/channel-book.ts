@@ -7,6 +7,7 @@ import { encodeAs, zCount, zDigest, zText } from '../base/codec.js'
 import { ERRORS, type ErrorCode, InvariantError } from '../base/errors.js'
 import { type AccountId, type ChannelId, idText } from '../base/ids.js'
 import { ok, type Result } from '../base/result.js'
+import { brokenAt } from '../channel/invariants.js'
 import { channelKeys, createContext } from '../channel/keys.js'
 import { type Remains, recoverChannel } from '../channel/recovery.js'
 import { encodeTerms } from '../channel/terms.js'
@@ -18,6 +19,7 @@ import { tableKey } from '../store/tables.js'
 import type { Channels } from './channels.js'
 import type { Tx } from './engine.js'
 import { type LiveChannel, liveChannel, markOf } from './live-channel.js'
+import { stoppedKey } from './stopped.js'
 import { type Disk, storedChannels, unknownToDatabase } from './stored-channel.js'
 
 /** Until when the ledger may take the opening, and the operator's key where this side asked. */
@@ -82,7 +84,7 @@ export class ChannelBook {
     const frozen: Loaded['frozen'][number][] = []
     const marks = new Map([...disk.highWater.channels()].map(([id, mark]) => [idText(id), mark]))
     const lost = unknownToDatabase(disk)
-    for await (const { terms, row, fault, check } of storedChannels(disk)) {
+    for await (const { terms, row, fault, check, stopped } of storedChannels(disk)) {
       if (row === undefined) {
         lost.push(terms.channel)
         continue
@@ -93,6 +95,7 @@ export class ChannelBook {
         row.journal,
       )
       channel.fault = fault
+      channel.stopped = stopped ?? brokenAt(row.state, channel.context)
       channel.highWater = fault === null ? await caughtUp(disk.highWater, channel, check) : check
       if (fault !== null) frozen.push({ channel, revoked: marks.get(channel.text)?.revoked ?? 0 })
       if (row.state.phase === 'closed') await disk.highWater.forget(terms.channel) // a crash came before it was
@@ -107,6 +110,7 @@ export class ChannelBook {
     if (!restored.ok) return restored
     const { terms, side, channel: state } = restored.value
     const channel = this.#add(tx, terms, side, state)
+    tx.delete(stoppedKey(terms.channel)) // of the state that is lost; in RECOVERY no round is run
     channel.fault = 'row_lost'
     channel.highWater = 'unknown'
     return ok(channel)
@@ -156,6 +160,7 @@ export class ChannelBook {
     this.channels.remove(channel)
     tx.delete(tableKey('terms', channel))
     tx.delete(tableKey('channel', channel))
+    tx.delete(stoppedKey(channel))
     tx.delete(fundingKey(channel))
   }
 

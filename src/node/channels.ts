@@ -18,6 +18,7 @@ import type { Channel, Effect, Env, Input, OfferBody } from '../channel/types.js
 import type { Engine, Tx } from './engine.js'
 import { encodeJournalEntry } from './journal-entry.js'
 import type { LiveChannel } from './live-channel.js'
+import { keepStopped } from './stopped.js'
 
 /** Effects that concern payments: handled within the batch that made them. */
 export type DeskEffect = Pays | Exclude<FromChannel, { type: 'paid' }>
@@ -50,11 +51,12 @@ export type WorkEffect = Extract<
 >
 
 /**
- * What a channel that stopped at a broken invariant of ours (C11) still hears: the ledger, and what others owe it. It
- * says nothing to its peer and never exits, but it supersedes, punishes, reveals and settles.
+ * What a channel that stopped at a broken invariant of ours (C11) still hears: the ledger, what others owe it, and that
+ * its database is behind. It says nothing to its peer and never exits, but it supersedes, punishes, reveals and settles.
  */
 const DEFENCE: ReadonlySet<Input['type']> = new Set([
   'tick',
+  'recover',
   'funded',
   'fulfill',
   'revealWanted',
@@ -178,6 +180,7 @@ export class Channels {
       if (clause === undefined) throw error
       if (channel.stopped === undefined) this.around.stopped(channel, clause)
       channel.stopped ??= clause
+      keepStopped(tx, channel)
       return false
     }
   }
@@ -196,6 +199,7 @@ export class Channels {
     })
     channel.state = made.state
     if (made.durable) tx.touch(channel, made.journal.map(encodeJournalEntry))
+    if (channel.stopped !== undefined) keepStopped(tx, channel)
     this.around.stepped(tx, channel, state)
     this.#dispatch(tx, channel, made.effects, told)
   }

@@ -110,7 +110,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
 
   tellPolicy(channel: LiveChannel): void {
     const { forwarding, policies, send, announced } = this.parts
-    if (!forwarding || channel.state.phase !== 'open') return
+    if (!forwarding || channel.state.phase !== 'open' || channel.stopped !== undefined) return
     const body = { channel: channel.id as Uint8Array as PolicyMessage['body']['channel'], policy: policies.of(channel) }
     send(channel.peer, { name: 'forwardingPolicy', body: { ...body, url: announced() } })
   }

@@ -51,7 +51,7 @@ function barOf({ stopped, recovery, highWater, chainUnbroken, towerAhead }: Exit
 /** For operators: what is missing, in words. */
 export const EXIT_BARS: Readonly<Record<ExitBar, string>> = {
   stopped:
-    'the channel stopped at a defect of this program: it defends itself on the ledger, and neither closes nor exits; restart the node',
+    'the channel stopped at a defect of this program: it defends itself on the ledger, and neither closes nor exits; with a version that mends it: meridian channel resume',
   recovery: 'the channel is in recovery: this database may be behind, and an old state costs the whole channel',
   high_water: 'the database does not equal the high-water file',
   journal: "the channel's journal is not one unbroken chain",

@@ -8,6 +8,7 @@ import type { HighWater, HighWaterCheck } from '../store/high-water.js'
 import { type JournalHead, verifyJournal } from '../store/journal.js'
 import { tableKey, tableRange } from '../store/tables.js'
 import { markOf, readChannelRow } from './live-channel.js'
+import { stoppedAt } from './stopped.js'
 
 /**
  * row_lost: terms without a readable state. journal_broken: its chain has a gap. database_behind: the high-water file
@@ -21,6 +22,8 @@ export interface StoredChannel {
   readonly row: { readonly state: Channel; readonly journal: JournalHead } | undefined
   readonly fault: Fault | null
   readonly check: HighWaterCheck
+  /** The clause at which an own defect stopped it (C11): a start does not take it up again. */
+  readonly stopped: string | undefined
 }
 
 export interface Disk {
@@ -39,7 +42,8 @@ export async function* storedChannels(disk: Disk): AsyncGenerator<StoredChannel>
   for (const terms of all) {
     const row = readRow(disk.store, terms.channel)
     const check = row === undefined ? 'unknown' : disk.highWater.check(terms.channel, markOf(row.state))
-    yield { terms, row, check, fault: await faultOf(disk, terms.channel, row, check) }
+    const stopped = row?.state.phase === 'closed' ? undefined : stoppedAt(disk.store, terms.channel)
+    yield { terms, row, check, stopped, fault: await faultOf(disk, terms.channel, row, check) }
   }
 }
 

@@ -140,7 +140,7 @@ t.test('what doctor says of a running node: what each fault of a channel and of 
   const found = await examineRunning(at('hospital'), api)
   const wrong = found.filter(({ mend }) => mend !== null).map(({ check, text, mend }) => `${check}: ${text}: ${mend}`)
   const said = [
-    /^channel: two: stopped at C11.*: restart the node: meridian start --dir/,
+    /^channel: two: stopped at C11.*: install a version that mends it, stop the node, then: meridian channel resume two --dir/,
     /^channel: three: in RECOVERY: keep the node running/,
     /^channel: 1 on the ledger whose newest state nobody has shown.*: meridian peer connect ACCOUNT@/,
     /^towers: .* is away: start it: meridian tower --dir/,

@@ -4,11 +4,12 @@
  */
 import t from 'tap'
 import { sha256 } from '../../src/base/digest.js'
-import { MeridianError } from '../../src/base/errors.js'
+import { InvariantError, MeridianError } from '../../src/base/errors.js'
 import type { ChannelId } from '../../src/base/ids.js'
 import type { ChainAdapter } from '../../src/base/ports/chain.js'
 import { inProcessAdapter } from '../../src/chain-adapter/embedded/in-process.js'
 import type { NodeParts } from '../../src/node/assemble.js'
+import { stoppedKey } from '../../src/node/stopped.js'
 import { parseInvoice } from '../../src/router/invoice.js'
 import { sessionKeyFrom } from '../../src/router/onion/crypto.js'
 import { type Route, routeOffer } from '../../src/router/route.js'
@@ -77,19 +78,59 @@ t.test('K1: nobody knows what became of a transfer: the node starts, punishes, a
   alice = await village.start('alice', config)
 })
 
-t.test('C11: a channel that stopped: a revoked exit is punished', async (t) => {
+t.test('C11: a channel that stopped says nothing after a restart either, until its owner takes it up again', async (t) => {
+  const id = await channel()
+  await pay(10n)
+  const { towers } = partsOf(bob)
+  const { stepped } = towers
+  towers.stepped = (tx, one, from) => {
+    if (one.text === liveOf(bob, id).text && one.state.outstanding === null && one.state.pending.length > 0)
+      throw new InvariantError('C11', 'a defect')
+    stepped.call(towers, tx, one, from)
+  }
+  const { version } = bob.node.channel(id)!
+  const paid = alice.node.payDirect(id, { amount: cents(1n), reference: new Uint8Array(4) })
+  await until(() => bob.node.channel(id)?.stopped === 'C11')
+  for (const again of ['first', 'second']) {
+    await bob.node.engine.run(() => undefined).durable
+    await village.stop(bob)
+    bob = await village.start('bob', config)
+    await reconnect()
+    t.match(bob.node.channel(id), { stopped: 'C11', phase: 'open', ready: false, version }, again)
+    t.equal(bob.node.status().stopped, 1)
+    t.match(await bob.node.closeChannel(id), { ok: false, error: { code: 'channel_not_open', detail: /channel resume/ } })
+    t.match(await bob.node.forceClose(id), { ok: false, error: { code: 'exit_unlicensed', detail: /channel resume/ } })
+    t.not(alice.node.channel(id)?.ready, true, 'no reestablish came')
+  }
+  await village.stop(bob)
+  const diary = await village.diary('bob')
+  await diary.store.write({ puts: [], deletes: [stoppedKey(id)] })
+  await diary.close()
+  bob = await village.start('bob', config)
+  await reconnect()
+  await paid
+  await until(() => bob.node.channel(id)!.version > version && bob.node.channel(id)!.ready)
+  t.equal(bob.node.channel(id)!.stopped, null)
+  must(await alice.node.closeChannel(id))
+})
+
+t.test('C11: a channel that stopped: a revoked exit is punished, after a restart too', async (t) => {
   const before = await total(bob)
   const id = await channel()
   await pay(10n)
   const old = await exitFrom(alice, id)
   await pay(60_000n)
   liveOf(bob, id).stopped = 'C11'
-  t.match(await bob.node.closeChannel(id), { ok: false, error: { code: 'channel_not_open', detail: /restart/ } })
-  t.match(await bob.node.forceClose(id), { ok: false, error: { code: 'exit_unlicensed', detail: /restart/ } })
+  await ledger.advance({ seconds: 1 })
+  await until(() => bob.node.engine.get(stoppedKey(id)) !== undefined) // work that failed as a whole took the row along
+  await village.stop(bob)
   await village.stop(alice)
+  bob = await village.start('bob', config)
+  t.equal(bob.node.channel(id)?.stopped, 'C11')
   await post(ledger, old)
-  await until(() => bob.node.channel(id)?.phase === 'closed')
+  await until(() => isClosed(bob, id))
   t.equal(await total(bob), before + 100_000n)
+  t.equal(bob.node.engine.get(stoppedKey(id)), undefined)
   alice = await village.start('alice', config)
 })
 

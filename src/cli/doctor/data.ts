@@ -10,7 +10,7 @@ import { type DataDirectory, openDirectory } from '../../store/directory.js'
 import type { PassphraseSource } from '../../store/keystore.js'
 import { logSuspicions } from '../../store/level-log.js'
 import { Outbox } from '../../store/outbox.js'
-import { doubt, type Finding, fault, fine, recovering } from './finding.js'
+import { doubt, type Finding, fault, fine, recovering, stoppedAtDefect } from './finding.js'
 
 const FAULTS: Readonly<Record<Fault, string>> = {
   row_lost: 'its state is gone or unreadable',
@@ -77,12 +77,13 @@ async function examineData(dir: string, directory: DataDirectory, before: readon
   const { store } = directory
   const findings: Finding[] = []
   let sound = 0
-  for await (const { terms, row, fault: found } of storedChannels(directory)) {
+  for await (const { terms, row, stopped, fault: found } of storedChannels(directory)) {
     const name = idText(terms.channel)
     const phase = row?.state.phase
+    if (stopped !== undefined) findings.push(stoppedAtDefect(dir, name, stopped))
     if (found !== null) findings.push(recovering('channel', `${name}: ${FAULTS[found]}: RECOVERY`, keepRunning(dir)))
     else if (phase === 'recovery') findings.push(recovering('channel', `${name}: in RECOVERY`, keepRunning(dir)))
-    else if (phase !== 'closed') sound += 1
+    else if (phase !== 'closed' && stopped === undefined) sound += 1
   }
   for (const channel of unknownToDatabase(directory)) {
     if (directory.highWater.check(channel, NOTHING) === 'equal') {
@@ -160,13 +161,7 @@ export async function examineRunning(dir: string, api: ApiClient): Promise<Findi
   const faulty: Finding[] = []
   for (const { channel, phase, stopped } of channels) {
     if (phase === 'recovery') faulty.push(recovering('channel', `${channel}: in RECOVERY`, keepRunning(dir)))
-    else if (stopped !== null) {
-      // Not a close, and no exit: a stopped channel takes neither (C11).
-      const mend = `restart the node: meridian start --dir ${dir}; if it stops there again, install a version that mends it`
-      faulty.push(
-        fault('channel', `${channel}: stopped at ${stopped}, a defect of this program; it only defends itself`, mend),
-      )
-    }
+    if (stopped !== null && phase !== 'closed') faulty.push(stoppedAtDefect(dir, channel, stopped))
   }
   const lost = node.channels_recovering - faulty.filter(({ recovery }) => recovery).length
   if (lost > 0) {

@@ -34,3 +34,10 @@ export const recovering = (check: string, text: string, mend: string): Finding =
   ...fault(check, text, mend),
   recovery: true,
 })
+
+/** C11: not a close, and no exit: a stopped channel takes neither, and a restart leaves it so. */
+export const mendStopped = (dir: string, channel: string): string =>
+  `install a version that mends it, stop the node, then: meridian channel resume ${channel} --dir ${dir}; meridian start --dir ${dir}`
+
+export const stoppedAtDefect = (dir: string, channel: string, clause: string): Finding =>
+  fault('channel', `${channel}: stopped at ${clause}, a defect of this program; it only defends itself`, mendStopped(dir, channel))

@@ -8,6 +8,7 @@ import { PPM_MAX } from '../../router/policy.js'
 import { writeFileAtomic } from '../../store/file.js'
 import { amountOption } from '../amount-option.js'
 import { confirm } from '../confirm.js'
+import { mendStopped } from '../doctor/finding.js'
 import { EXIT, UsageError, VerbExit } from '../exit.js'
 import {
   type Asked,
@@ -20,12 +21,15 @@ import {
 } from '../node-verb.js'
 import { columns } from '../output.js'
 import { group, integer } from '../verb.js'
+import { resumeVerb } from './channel-resume.js'
 
 export const channelVerb = (): Command =>
   group('channel', 'payment channels with peers', [
     openVerb,
     closeVerb,
     listVerb,
+    showVerb,
+    resumeVerb,
     policyVerb,
     rebalanceVerb,
     receiptsVerb,
@@ -151,6 +155,38 @@ async function list(options: NodeVerbOptions): Promise<void> {
 
 const phaseOf = ({ phase, stopped, connected }: ChannelAnswer): string =>
   `${phase}${stopped === null ? '' : `, stopped ${stopped}`}${connected || phase === 'closed' ? '' : ' (offline)'}`
+
+const showVerb = (): Command =>
+  nodeVerb('show', 'one channel, a line for each thing; what is wrong with it and the command that mends it')
+    .argument('<channel>', CHANNEL)
+    .action(show)
+
+async function show(name: string, options: NodeVerbOptions): Promise<void> {
+  const { api, out } = await ask(options)
+  const named = await channelNamed(api, name)
+  const { channel, peer, side, locks, version, waiting, deadline, stopped, phase } = named
+  const rows = [
+    ['channel', channel],
+    ['peer', peer],
+    ['opened by', side === 'opener' ? 'us' : 'the peer'],
+    ['phase', phaseOf(named)],
+    ['can send', formatGrouped(named.can_send_minor)],
+    ['can receive', formatGrouped(named.can_receive_minor)],
+    ['balance', formatGrouped(named.balance_minor)],
+    ['locks', locks.toString()],
+    ['version', version.toString()],
+    ['towers', towersWord(named)],
+    ...(waiting === null ? [] : [['waits for', waiting]]),
+    ...(deadline === null ? [] : [['deadline', timeOf(deadline)]]),
+    ...(stopped === null || phase === 'closed'
+      ? []
+      : [
+          ['stopped', `at ${stopped}, a defect of this program; it only defends itself`],
+          ['mend', mendStopped(options.dir, channel)],
+        ]),
+  ]
+  out.print(columns(rows), named)
+}
 
 /** How far the watchtowers are: `behind 3` versions, and how many messages wait for them. */
 function towersWord({ tower_lag, tower_waiting }: ChannelAnswer): string {
