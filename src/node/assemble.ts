@@ -322,6 +322,7 @@ const reachOf = (late: Late) => ({
 const recoveryOf = (parts: Omit<RecoveryParts, 'towers' | 'broken'>, late: Late, loaded: Loaded): Recovery => {
   const towers: RecoveryParts['towers'] = {
     ask: (terms) => late.towers.ask(terms),
+    recall: (channel) => late.towers.recall(channel),
     surveyed: (channel) => late.towers.surveyed(channel),
     ahead: (channel) => late.towers.ahead(channel),
   }
@@ -378,9 +379,9 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     forwarding: config.forwarding,
     exits,
     announced,
-    advanced: (view) => {
-      late.towers.advanced(view)
-      routing.obligations.advanced(view.time)
+    advanced: {
+      towers: (view) => late.towers.advanced(view),
+      obligations: ({ time }) => routing.obligations.advanced(time),
     },
     recovery,
     gossip,

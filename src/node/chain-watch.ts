@@ -182,10 +182,20 @@ export class ChainWatch {
     this.#view = { height: head.height, time: head.time }
     this.engine.do((tx) => {
       for (const channel of this.channels.all()) {
-        if (this.#unheard.has(channel)) this.#unheard.again(tx, channel, (event) => this.#hear(tx, channel, event))
+        if (this.#unheard.has(channel)) this.#hearAgain(tx, channel)
         this.channels.step(tx, channel, { type: 'tick' })
       }
     })
     this.handlers.advanced(this.#view)
+  }
+
+  /** What cannot even be read stays where it is: the other channels hear their head. */
+  #hearAgain(tx: Tx, channel: LiveChannel): void {
+    try {
+      tx.attempt(() => this.#unheard.again(tx, channel, (event) => this.#hear(tx, channel, event)))
+    } catch (error) {
+      const clause = error instanceof InvariantError ? error.clause : 'C11'
+      this.logger.warn('ledger.event_failed', { channel: channel.text, clause })
+    }
   }
 }

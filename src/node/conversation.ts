@@ -5,7 +5,7 @@ import { type AccountId, type ChannelId, idText } from '../base/ids.js'
 import type { ChannelMessage } from '../base/message/channel.js'
 import { FEATURES } from '../base/message/session.js'
 import type { ChainAdapter, LedgerEvent, LedgerTime } from '../base/ports/chain.js'
-import type { Logger } from '../wire/environment.js'
+import type { Logger, Timers } from '../wire/environment.js'
 import type { WatchHandlers } from './chain-watch.js'
 import type { ChannelBook } from './channel-book.js'
 import type { Channels } from './channels.js'
@@ -13,6 +13,7 @@ import type { Engine, Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import type { Exits } from './exits.js'
 import type { Gossip } from './gossip.js'
+import { Heads } from './heads.js'
 import { type Ending, logEnding } from './ledger-events.js'
 import type { LiveChannel } from './live-channel.js'
 import { isGossip, isOpening, type NodeMessage, type PolicyMessage } from './messages.js'
@@ -42,13 +43,29 @@ export interface ConversationParts {
   readonly announced: () => string | null
   readonly send: (peer: AccountId, message: NodeMessage) => void
   readonly isConnected: (peer: AccountId) => boolean
-  readonly advanced: (view: LedgerTime) => void
+  readonly timers: Timers
+  /** Who else hears of heads. */
+  readonly advanced: Readonly<Record<'towers' | 'obligations', (view: LedgerTime) => void>>
 }
 
 export class Conversation implements PeerHandlers, WatchHandlers {
   #time = 0
+  readonly #heads: Heads
 
-  constructor(private readonly parts: ConversationParts) {}
+  constructor(private readonly parts: ConversationParts) {
+    const { openings, retention, exits, recovery, gossip, logger, timers, engine } = parts
+    const listeners = {
+      openings: () => openings.advanced(),
+      retention: ({ time }: LedgerTime) => retention.advanced(time),
+      towers: parts.advanced.towers,
+      obligations: parts.advanced.obligations,
+      exits: () => exits.review(),
+      recovery: () => recovery.advanced(),
+      gossip: (view: LedgerTime) => gossip.advanced(view),
+      unfunded: (view: LedgerTime) => this.#forgetUnfunded(view),
+    }
+    this.#heads = new Heads(listeners, { logger, timers, stopping: () => engine.closed })
+  }
 
   // ---- peers
 
@@ -156,15 +173,7 @@ export class Conversation implements PeerHandlers, WatchHandlers {
 
   advanced(view: LedgerTime): void {
     this.#time = view.time
-    this.parts.openings.advanced()
-    this.parts.retention.advanced(view.time)
-    this.parts.advanced(view)
-    this.parts.exits.review()
-    this.parts.recovery.advanced()
-    this.parts.gossip.advanced(view)
-    for (const channel of this.parts.channels.all()) {
-      if (channel.state.phase === 'funding') void this.#forgetUnfunded(channel, view)
-    }
+    this.#heads.advanced(view)
   }
 
   broken(tx: Tx, channel: LiveChannel, clause: string): void {
@@ -172,11 +181,17 @@ export class Conversation implements PeerHandlers, WatchHandlers {
     this.parts.events.append(tx, { type: 'channel.broken', ...at, clause })
   }
 
+  #forgetUnfunded(view: LedgerTime): void {
+    for (const channel of this.parts.channels.all()) {
+      if (channel.state.phase === 'funding') void this.#forgetOne(channel, view)
+    }
+  }
+
   /** L5: past validUntil the ledger takes the opening no more; a view of such a time without it is final. */
-  async #forgetUnfunded(channel: LiveChannel, view: LedgerTime): Promise<void> {
+  async #forgetOne(channel: LiveChannel, view: LedgerTime): Promise<void> {
     const { book, engine, chain, logger } = this.parts
-    if (view.time <= book.validUntil(engine, channel.id)) return
     try {
+      if (view.time <= book.validUntil(engine, channel.id)) return
       const seen = await chain.channel(channel.id)
       if (seen.value !== undefined || seen.time <= book.validUntil(engine, channel.id)) return
       engine.do((tx) => book.forget(tx, channel.id))

@@ -16,6 +16,7 @@ import type { Channels } from './channels.js'
 import type { Engine, Tx } from './engine.js'
 import type { EventLog } from './event-log.js'
 import { EXIT_BARS, type ExitLicence, exitLicence } from './exit-licence.js'
+import { serveAll } from './heads.js'
 import type { HeardTime } from './heard-time.js'
 import type { LiveChannel } from './live-channel.js'
 
@@ -64,6 +65,8 @@ export class Exits {
   readonly #absences = new Map<string, Absence | null>()
   /** By channel: of this connection. */
   readonly #debts = new Map<string, Debt>()
+  /** By channel: seconds of heads at which its review failed. */
+  readonly #missed = new Map<string, number>()
 
   constructor(private readonly parts: ExitsParts) {}
 
@@ -78,8 +81,23 @@ export class Exits {
   review(): void {
     const { channels, engine, heard } = this.parts
     const passed = heard.advance()
-    engine.do((tx) => {
-      for (const channel of channels.all()) this.#review(tx, channel, passed)
+    serveAll(channels.all(), (channel) => {
+      const { text } = channel
+      const [absence, debt, due] = [
+        this.#absences.get(text),
+        this.#debts.get(text),
+        passed + (this.#missed.get(text) ?? 0),
+      ]
+      try {
+        engine.do((tx) => this.#review(tx, channel, due))
+        this.#missed.delete(text)
+      } catch (error) {
+        // Nothing is counted of a review that failed, nor is its time forgotten.
+        restore(this.#absences, text, absence)
+        restore(this.#debts, text, debt)
+        this.#missed.set(text, due)
+        throw error
+      }
     })
   }
 
@@ -117,8 +135,11 @@ export class Exits {
   #reason(channel: LiveChannel, away: number, owed: number): ExitReason | undefined {
     if (channel.state.phase === 'broken') return 'broken'
     if (!hasStake(channel)) return undefined
-    if (away >= this.parts.absent) return 'absent'
-    return owed >= this.parts.stall ? 'stalled' : undefined
+    const { absent, stall } = this.parts
+    // C8: a peer that lost data signs no close for absent_s while a tower of its own may be away: an exit comes after that.
+    const patience = absent + (channel.state.peerRecovers === null ? 0 : stall)
+    if (away >= patience) return 'absent'
+    return owed >= (channel.state.peerRecovers === null ? stall : patience) ? 'stalled' : undefined
   }
 
   /** C10: a peer in step that owes nothing is there; one that only connects now and then is not. */
@@ -177,6 +198,11 @@ export class Exits {
     const { version } = channel.state.current.content
     this.parts.events.append(tx, { type: 'channel.exited', time, channel: channel.text, version, reason })
   }
+}
+
+function restore<T>(all: Map<string, T>, name: string, value: T | undefined): void {
+  if (value === undefined) all.delete(name)
+  else all.set(name, value)
 }
 
 const MAY_EXIT: ReadonlySet<string> = new Set(['open', 'closing', 'broken'])

@@ -138,9 +138,9 @@ export class Gossip {
 
   advanced({ time }: LedgerTime): void {
     if (time - this.#swept < SWEEP_S) return
-    this.#swept = time
     this.parts.engine.do((tx) => dropItems(tx, this.parts.graph.expire(time)))
     this.policyChanged()
+    this.#swept = time
   }
 
   /** A policy of ours may be another, or old. */

@@ -18,6 +18,7 @@ import type { ChannelLimits } from '../channel/types.js'
 import type { Balance, Wallet } from '../wallet/wallet.js'
 import type { Entropy, Logger } from '../wire/environment.js'
 import { Attempt, type AttemptParts, shareCode } from './attempt.js'
+import { serveAll } from './heads.js'
 
 /** R7: what this node grants to whoever opens a channel toward it. */
 export interface OpenPolicy {
@@ -145,7 +146,7 @@ export class Openings {
 
   /** The ledger's time moved. */
   advanced(): void {
-    for (const attempt of this.#attempts.values()) attempt.input({ type: 'openTick' })
+    serveAll(this.#attempts.values(), (attempt) => attempt.input({ type: 'openTick' }))
   }
 
   peerLost(peer: AccountId): void {

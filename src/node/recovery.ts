@@ -11,6 +11,7 @@ import { exitTerms } from '../channel/content.js'
 import type { Loaded } from './channel-book.js'
 import type { WorkEffect } from './channels.js'
 import type { Tx } from './engine.js'
+import { serveAll } from './heads.js'
 import type { HeardTime } from './heard-time.js'
 import type { LiveChannel } from './live-channel.js'
 import { LostChannels, type LostParts } from './lost-channels.js'
@@ -25,6 +26,8 @@ export interface RecoveryParts extends Omit<LostParts, 'found' | 'ask'> {
   readonly towers: {
     /** Every tower, until it answers: `shown` and `answered` hear of it. */
     ask(terms: ExitTerms): void
+    /** What they have shown already, once more: `shown` hears of it. */
+    recall(channel: ChannelId): void
     surveyed(channel: ChannelId): boolean
     ahead(channel: LiveChannel): boolean
   }
@@ -105,15 +108,16 @@ export class Recovery {
 
   /** With every head. */
   advanced(): void {
-    for (const asked of this.#asked.values()) this.#release(asked)
-    for (const channel of this.parts.channels.all()) this.#askAgain(channel)
+    serveAll(this.#asked.values(), (asked) => this.#release(asked))
+    serveAll(this.parts.channels.all(), (channel) => this.#askAgain(channel))
   }
 
-  #askAgain({ text, state, context }: LiveChannel): void {
+  #askAgain({ id, text, state, context }: LiveChannel): void {
     const asked = this.#asked.get(text)
     if (state.phase !== 'recovery' || state.dispute === null || asked === undefined || asked.disputed) return
-    asked.disputed = true
+    this.parts.towers.recall(id)
     this.parts.towers.ask(exitTerms(context))
+    asked.disputed = true
   }
 
   #ask(terms: ExitTerms): Asked {
@@ -130,8 +134,8 @@ export class Recovery {
     for (const [kind, { channel, run }] of held) {
       const over = channel.state.phase !== 'recovery'
       if (!over && !this.#mayBelieve(channel, { since })) continue
-      held.delete(kind)
       if (!over) run()
+      held.delete(kind)
     }
   }
 

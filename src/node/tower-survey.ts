@@ -40,6 +40,8 @@ export class TowerSurvey {
   readonly #answers = new Map<string, Map<string, Answer>>()
   /** By channel, then by tower: the version that it named and has not shown yet. */
   readonly #named = new Map<string, Map<string, number>>()
+  /** By channel, then by tower: the last that it showed, with secrets that nothing may have told true or false yet. */
+  readonly #found = new Map<string, Map<string, TowerState>>()
 
   constructor(private readonly parts: SurveyParts) {}
 
@@ -71,7 +73,16 @@ export class TowerSurvey {
     return [...(this.#named.get(idText(channel))?.values() ?? [])].some((named) => named > version)
   }
 
+  /**
+   * All that towers have shown once more: since an exit stands its record tells whose secrets are the peer's (L7), and the
+   * tower that was right may be gone by now, while one that lied answered first.
+   */
+  recall(channel: ChannelId): void {
+    for (const found of [...(this.#found.get(idText(channel))?.values() ?? [])]) this.parts.shown(channel, found)
+  }
+
   forget(channel: ChannelId): void {
+    this.#found.delete(idText(channel))
     this.#answers.delete(idText(channel))
     this.#named.delete(idText(channel))
   }
@@ -104,8 +115,10 @@ export class TowerSurvey {
       this.#of(channel).set(tower, checked.ok ? checked.value.version : 'lied')
       if (checked.ok) {
         const { version } = checked.value
-        const found = { tower: client.account, version, state, signatures }
-        this.parts.shown(channel, { ...found, secrets: unpackSecrets(secrets) })
+        const found = { tower: client.account, version, state, signatures, secrets: unpackSecrets(secrets) }
+        const all = this.#found.get(idText(channel)) ?? new Map<string, TowerState>()
+        this.#found.set(idText(channel), all.set(tower, found))
+        this.parts.shown(channel, found)
       }
     }
     this.parts.answered(channel)

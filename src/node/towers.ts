@@ -27,6 +27,7 @@ import type { Channels } from './channels.js'
 import type { NodeConfig } from './config.js'
 import type { Engine, Tx } from './engine.js'
 import { Gate } from './gate.js'
+import { serveAll } from './heads.js'
 import type { LiveChannel } from './live-channel.js'
 import type { LockFacts } from './offered.js'
 import { givenJobs, givenKey, TowerJobs } from './tower-jobs.js'
@@ -161,12 +162,13 @@ export class Towers {
 
   /** The ledger view moved. */
   advanced(view: LedgerTime): void {
-    for (const [name, { client, body }] of this.#early) {
-      if (body.height > view.height) continue
-      this.#early.delete(name)
+    const due = [...this.#early].filter(([, { body }]) => body.height <= view.height)
+    serveAll([...due.map(([name]) => name), ...this.parts.channels.all()], (one) => {
+      if (typeof one !== 'string') return this.#gate.release(one)
+      const { client, body } = this.#early.get(one)!
       this.#take(client, body)
-    }
-    for (const channel of this.parts.channels.all()) this.#gate.release(channel)
+      this.#early.delete(one)
+    })
   }
 
   // ---- what towers know
@@ -186,6 +188,11 @@ export class Towers {
   /** C8: for what they hold of a channel that is frozen or lost; each until it answers. */
   ask(terms: ExitTerms): void {
     this.#survey.askAll(terms)
+  }
+
+  /** What they have shown of it since this start, once more. */
+  recall(channel: ChannelId): void {
+    this.#survey.recall(channel)
   }
 
   /** As many as S2 asks for have answered that. */

@@ -78,41 +78,50 @@ t.test('K1: nobody knows what became of a transfer: the node starts, punishes, a
   alice = await village.start('alice', config)
 })
 
-t.test('C11: a channel that stopped says nothing after a restart either, until its owner takes it up again', async (t) => {
-  const id = await channel()
-  await pay(10n)
-  const { towers } = partsOf(bob)
-  const { stepped } = towers
-  towers.stepped = (tx, one, from) => {
-    if (one.text === liveOf(bob, id).text && one.state.outstanding === null && one.state.pending.length > 0)
-      throw new InvariantError('C11', 'a defect')
-    stepped.call(towers, tx, one, from)
-  }
-  const { version } = bob.node.channel(id)!
-  const paid = alice.node.payDirect(id, { amount: cents(1n), reference: new Uint8Array(4) })
-  await until(() => bob.node.channel(id)?.stopped === 'C11')
-  for (const again of ['first', 'second']) {
-    await bob.node.engine.run(() => undefined).durable
+t.test(
+  'C11: a channel that stopped says nothing after a restart either, until its owner takes it up again',
+  async (t) => {
+    const id = await channel()
+    await pay(10n)
+    const { towers } = partsOf(bob)
+    const { stepped } = towers
+    towers.stepped = (tx, one, from) => {
+      if (one.text === liveOf(bob, id).text && one.state.outstanding === null && one.state.pending.length > 0)
+        throw new InvariantError('C11', 'a defect')
+      stepped.call(towers, tx, one, from)
+    }
+    const { version } = bob.node.channel(id)!
+    const paid = alice.node.payDirect(id, { amount: cents(1n), reference: new Uint8Array(4) })
+    await until(() => bob.node.channel(id)?.stopped === 'C11')
+    for (const again of ['first', 'second']) {
+      await bob.node.engine.run(() => undefined).durable
+      await village.stop(bob)
+      bob = await village.start('bob', config)
+      await reconnect()
+      t.match(bob.node.channel(id), { stopped: 'C11', phase: 'open', ready: false, version }, again)
+      t.equal(bob.node.status().stopped, 1)
+      t.match(await bob.node.closeChannel(id), {
+        ok: false,
+        error: { code: 'channel_not_open', detail: /channel resume/ },
+      })
+      t.match(await bob.node.forceClose(id), {
+        ok: false,
+        error: { code: 'exit_unlicensed', detail: /channel resume/ },
+      })
+      t.not(alice.node.channel(id)?.ready, true, 'no reestablish came')
+    }
     await village.stop(bob)
+    const diary = await village.diary('bob')
+    await diary.store.write({ puts: [], deletes: [stoppedKey(id)] })
+    await diary.close()
     bob = await village.start('bob', config)
     await reconnect()
-    t.match(bob.node.channel(id), { stopped: 'C11', phase: 'open', ready: false, version }, again)
-    t.equal(bob.node.status().stopped, 1)
-    t.match(await bob.node.closeChannel(id), { ok: false, error: { code: 'channel_not_open', detail: /channel resume/ } })
-    t.match(await bob.node.forceClose(id), { ok: false, error: { code: 'exit_unlicensed', detail: /channel resume/ } })
-    t.not(alice.node.channel(id)?.ready, true, 'no reestablish came')
-  }
-  await village.stop(bob)
-  const diary = await village.diary('bob')
-  await diary.store.write({ puts: [], deletes: [stoppedKey(id)] })
-  await diary.close()
-  bob = await village.start('bob', config)
-  await reconnect()
-  await paid
-  await until(() => bob.node.channel(id)!.version > version && bob.node.channel(id)!.ready)
-  t.equal(bob.node.channel(id)!.stopped, null)
-  must(await alice.node.closeChannel(id))
-})
+    await paid
+    await until(() => bob.node.channel(id)!.version > version && bob.node.channel(id)!.ready)
+    t.equal(bob.node.channel(id)!.stopped, null)
+    must(await alice.node.closeChannel(id))
+  },
+)
 
 t.test('C11: a channel that stopped: a revoked exit is punished, after a restart too', async (t) => {
   const before = await total(bob)
@@ -206,3 +215,30 @@ t.test(
     t.equal(await total(bob), before + 1_000n + 7_000n + 500n)
   },
 )
+
+t.test('L7: a part that fails at a head keeps it from no other, and hears it again without another head', async (t) => {
+  const { towers, exits, gossip } = partsOf(bob)
+  const heard: string[] = []
+  const told = (
+    part: { advanced?: unknown; review?: unknown },
+    method: 'advanced' | 'review',
+    name: string,
+    fails = 0,
+  ) => {
+    const own = part as Record<string, (...view: unknown[]) => void>
+    const { [method]: inner } = own
+    let failing = fails
+    own[method] = (...view) => {
+      failing -= 1
+      heard.push(`${name}${failing >= 0 ? ' failed' : ''}`)
+      if (failing >= 0) throw new TypeError('a defect')
+      inner?.call(part, ...view)
+    }
+  }
+  told(towers, 'advanced', 'towers', 2)
+  told(exits, 'review', 'exits')
+  told(gossip, 'advanced', 'gossip')
+  await ledger.advance({ seconds: 1 })
+  await until(() => heard.includes('towers'))
+  t.same(heard, ['towers failed', 'exits', 'gossip', 'towers failed', 'towers'])
+})

@@ -255,3 +255,17 @@ t.test('L9: a dispute waits for the locks of the state that stands, not for thos
   t.same(said(empty, locked, 1_100, undefined), ['the deadline', 1_101], 'the older one cannot supersede')
   t.end()
 })
+
+t.test('C8: a peer that lost data decides first: its wait for towers is over before patience is', (t) => {
+  for (const there of [true, false]) {
+    const { reasons, pass, set, owes, goes } = scene()
+    set({ phase: 'closing', peerRecovers: 0 })
+    if (there) owes('acceptance of the close')
+    else goes()
+    pass(ABSENT + STALL - 1)
+    t.same(reasons, [], 'for absent_s it waits for its towers, and then it takes time to answer')
+    pass(SILENT + 1)
+    t.same(reasons, [there ? 'stalled' : 'absent'])
+  }
+  t.end()
+})

@@ -121,7 +121,7 @@ t.test(
     const bobs = { alice: await total(alice), bob: await total(bob) }
     for (const [at, id] of ids.entries())
       must(await bob.node.payDirect(id, { amount: cents(300n + BigInt(at)), reference: new Uint8Array(4) }))
-    const secretsOf = (id: ChannelId) => tower.kept.get(idText(id))!.secrets.count
+    const secretsOf = (id: ChannelId) => tower.kept(id)!.secrets.count
     const version = (id: ChannelId) => alice.node.channel(id)!.version
     await until(() => ids.every((id) => bob.node.channel(id)!.version === version(id) && secretsOf(id) === version(id)))
     const [, { balance }] = ids.map((id) => alice.node.channel(id)!) as [unknown, { balance: bigint }]

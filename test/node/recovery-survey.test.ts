@@ -80,6 +80,7 @@ function scene(count: number, required: number) {
     },
     towers: {
       ask: (terms: Parameters<TowerSurvey['askAll']>[0]) => survey.askAll(terms),
+      recall: (of: typeof id) => survey.recall(of),
       surveyed: (of: typeof id) => survey.enough(of),
       ahead: () => survey.ahead(id, channel.state.current.content.version),
     },
@@ -197,5 +198,32 @@ t.test(
     t.equal(shown.at(-1)!.secrets, undefined, 'of a shape that no store has')
     pass(1)
     t.equal(towers[0]!.asked, 2, 'once')
+  },
+)
+
+t.test(
+  'C8, L7: a tower that lies and answers first keeps nothing from being used that an honest one shows',
+  async (t) => {
+    const { towers, channel, shown, runs, work, pass } = scene(3, 1)
+    const [liar, honest, forger] = towers as [Tower, Tower, Tower]
+    work('dataLost')
+    work('verify')
+    const [lie, truth] = [5, 6].map((fill) => ({ count: 1, slots: [new Uint8Array(32).fill(fill)] }))
+    await forger.holds(newest, true)
+    await liar.holds(older, false, lie)
+    await honest.holds(newest, false, truth)
+    t.same(runs, ['dataLost'], 'the forger has not answered')
+    const told = () => shown.map(({ state, secrets }) => [state, secrets?.slots[0]?.secret[0]])
+    t.same(told(), [
+      [older.encoded, 5],
+      [newest.encoded, 6],
+    ])
+    pass(ABSENT)
+    t.same(runs, ['dataLost', 'verify'], 'who shows nothing holds nobody up for longer than absent_s')
+    const { version } = older.content
+    const posted = { poster: 1, version, revocation: older.state.revocations[1], deadline: 9_000 } as const
+    channel.state = { ...channel.state, dispute: { ...posted, standing: older.encoded, standingVersion: version } }
+    pass(1)
+    t.same(told().slice(2), told().slice(0, 2), 'the record tells them apart now, and no tower has to be there')
   },
 )

@@ -28,8 +28,8 @@ interface Kept {
 }
 
 export class TowerDouble {
-  /** By channel. */
-  readonly kept = new Map<string, Kept>()
+  /** By channel and client: each side of a channel may have its own record, as with a real tower. */
+  readonly #kept = new Map<string, Kept>()
   /** Every request, in order. */
   readonly heard: TowerMessage[] = []
   readonly jobs = new Map<string, TowerMessageOf<'revealJob'>>()
@@ -77,6 +77,12 @@ export class TowerDouble {
     for (const give of this.#withheld.splice(0)) give()
   }
 
+  /** Of a channel that one client alone has here. */
+  kept(channel: Uint8Array): Kept | undefined {
+    const name = idText(channel)
+    return [...this.#kept].find(([key]) => key.startsWith(name))?.[1]
+  }
+
   /** What it was asked so often under this name. */
   count(name: TowerMessage['name']): number {
     return this.heard.filter((message) => message.name === name).length
@@ -114,13 +120,13 @@ export class TowerDouble {
     switch (message.name) {
       case 'register': {
         const { channel } = message.body
-        const kept = this.kept.get(idText(channel))
+        const kept = this.#kept.get(recordOf(channel, peer.account))
         const version = kept?.version ?? null
         return { name: 'registered', body: { channel, version, secrets: kept?.secrets.count ?? 0 } }
       }
       case 'appointment': {
         const { channel } = message.body
-        const { version, secrets } = this.#keep(message.body)
+        const { version, secrets } = this.#keep(message.body, peer.account)
         return this.receipt(peer.account, { channel, version, secrets: secrets.count, height, time })
       }
       case 'revealJob': {
@@ -135,7 +141,7 @@ export class TowerDouble {
         return { name: 'jobCancelled', body: { job: message.body.job } }
       case 'retrieve': {
         const { channel } = message.body
-        const kept = this.kept.get(idText(channel))
+        const kept = this.#kept.get(recordOf(channel, peer.account))
         const newest = kept === undefined ? null : { state: kept.state, signatures: kept.signatures }
         const { count, slots } = kept?.secrets ?? EMPTY_STORE
         const secrets = { count, slots: slots.flatMap((slot) => slot?.secret ?? []) }
@@ -147,9 +153,9 @@ export class TowerDouble {
   }
 
   /** @throws where the secrets leave a gap or contradict each other: a client must not give such. */
-  #keep({ channel, state, signatures, secrets: given }: TowerMessageOf<'appointment'>): Kept {
-    const name = idText(channel)
-    let secrets = this.kept.get(name)?.secrets ?? EMPTY_STORE
+  #keep({ channel, state, signatures, secrets: given }: TowerMessageOf<'appointment'>, client: Uint8Array): Kept {
+    const name = recordOf(channel, client)
+    let secrets = this.#kept.get(name)?.secrets ?? EMPTY_STORE
     if (given.kind === 'list') {
       if (given.from > secrets.count) throw new Error('a gap in the secrets')
       for (const secret of given.list.slice(secrets.count - given.from)) {
@@ -163,10 +169,12 @@ export class TowerDouble {
     }
     const { version } = must(decodeChannelState(state))
     const kept = { version, state, signatures, secrets }
-    this.kept.set(name, kept)
+    this.#kept.set(name, kept)
     return kept
   }
 }
+
+const recordOf = (channel: Uint8Array, client: Uint8Array): string => `${idText(channel)} ${idText(client)}`
 
 /** The last version below `count` whose index ends with `place` zeros, as an index (C3). */
 function slotIndex(count: number, place: number): bigint {

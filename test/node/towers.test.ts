@@ -5,7 +5,7 @@ import t from 'tap'
 import { utf8 } from '../../src/base/bytes.js'
 import { curve } from '../../src/base/curve/index.js'
 import { prfScalar, sha256 } from '../../src/base/digest.js'
-import { type ChannelId, idText } from '../../src/base/ids.js'
+import type { ChannelId } from '../../src/base/ids.js'
 import type { TowerAnswer } from '../../src/base/message/tower.js'
 import { delegationDigest } from '../../src/base/transaction.js'
 import type { NodeParts } from '../../src/node/assemble.js'
@@ -47,7 +47,7 @@ const stateOf = ({ directory }: Villager, channel: ChannelId = id) =>
 const shown = ({ node }: Villager, channel: ChannelId = id) => node.channel(channel)!
 /** How many of the other's secrets somebody has on disk. */
 const secretsOf = (villager: Villager) => stateOf(villager).secrets.count
-const heldBy = (tower: TowerDouble, channel: ChannelId = id) => tower.kept.get(idText(channel))?.version
+const heldBy = (tower: TowerDouble, channel: ChannelId = id) => tower.kept(channel)?.version
 
 /** Nothing is under way any more, and every tower has the newest. */
 const settled = () =>
@@ -147,7 +147,7 @@ t.test('none required: nothing waits, the newest state takes the place of those 
   await settled()
   t.ok(third.count('appointment') < appointments + 10, 'not one per version')
   t.equal(heldBy(third, other), shown(carol, other).version)
-  await until(() => third.kept.get(idText(other))!.secrets.count === shown(carol, other).version)
+  await until(() => third.kept(other)!.secrets.count === shown(carol, other).version)
 })
 
 t.test('a restart gives nothing up early, and asks again for what it has no receipt of', async (t) => {

@@ -40,4 +40,8 @@ export const mendStopped = (dir: string, channel: string): string =>
   `install a version that mends it, stop the node, then: meridian channel resume ${channel} --dir ${dir}; meridian start --dir ${dir}`
 
 export const stoppedAtDefect = (dir: string, channel: string, clause: string): Finding =>
-  fault('channel', `${channel}: stopped at ${clause}, a defect of this program; it only defends itself`, mendStopped(dir, channel))
+  fault(
+    'channel',
+    `${channel}: stopped at ${clause}, a defect of this program; it only defends itself`,
+    mendStopped(dir, channel),
+  )

@@ -27,12 +27,15 @@ export const resumeVerb = (): Command =>
 async function resume(name: string, options: ResumeOptions): Promise<void> {
   const { dir } = options
   // C7: one process owns the database; the node takes the channel up when it starts, with all that it owes.
-  if ((await runningApi(dir)) !== undefined) throw new UsageError(`stop the node of ${dir} first, and start it afterwards`)
+  if ((await runningApi(dir)) !== undefined)
+    throw new UsageError(`stop the node of ${dir} first, and start it afterwards`)
   const directory = need(await openDirectory(dir, await passphraseFor(options)))
   try {
     const { channel, clause } = await stoppedNamed(directory, name)
     const out = outputOf(options)
-    out.note(`${idText(channel)} stopped at ${clause}, a defect of this program: a version that has it still stops there again`)
+    out.note(
+      `${idText(channel)} stopped at ${clause}, a defect of this program: a version that has it still stops there again`,
+    )
     await confirm('Take the channel up again?', options.yes === true)
     await directory.store.write({ puts: [], deletes: [stoppedKey(channel)] })
     out.print(`${idText(channel)} runs again with the next start: meridian start --dir ${dir}`, {
