@@ -5,13 +5,20 @@ import type { ApiClient } from '../../src/api/client.js'
 import { utf8 } from '../../src/base/bytes.js'
 import { sha256 } from '../../src/base/digest.js'
 import type { ChannelId } from '../../src/base/ids.js'
+import { encodeTerms } from '../../src/channel/terms.js'
+import { readGenesis } from '../../src/cli/directory.js'
 import { examineRunning, examineStopped } from '../../src/cli/doctor/data.js'
 import type { Finding } from '../../src/cli/doctor/finding.js'
+import { ledgerChecks } from '../../src/cli/doctor/ledger.js'
 import { examineLedger, examineTower, isLedger } from '../../src/cli/doctor/others.js'
 import { keptPeers } from '../../src/node/kept-peers.js'
+import { channelRow, liveChannel, markOf } from '../../src/node/live-channel.js'
+import { stoppedRow } from '../../src/node/stopped.js'
 import { createDirectory, openDirectory } from '../../src/store/directory.js'
+import { emptyJournal } from '../../src/store/journal.js'
 import { openLevelStore } from '../../src/store/level.js'
 import { tableKey } from '../../src/store/tables.js'
+import { live } from '../channel/mallory.js'
 import { must } from '../wire/people.js'
 import { Shell } from './cli.js'
 
@@ -48,6 +55,7 @@ t.test('a ledger, a hub, a hospital', async () => {
   ledgerUrl = url
   await Promise.all([
     did('init', ...dir('hub'), '--role', 'hub', ...genesis),
+    did('init', ...dir('second'), '--role', 'hub', ...genesis),
     did('init', ...dir('hospital'), '--role', 'participant', ...genesis),
   ])
 })
@@ -115,6 +123,37 @@ t.test('what doctor says of a row that no start reads, of a tower, and of the le
   t.match(faults(await examineLedger(at('ledger-broken'), passphrase)), [{ text: /store_corrupt/, mend: /a copy of/ }])
 })
 
+t.test('C11: a channel that stopped: doctor names the command, which takes it up again once', async (t) => {
+  const { context, state } = live().alice
+  const stopped = liveChannel(context, state, emptyJournal(context.terms.channel))
+  const terms = { key: tableKey('terms', stopped.id), value: encodeTerms(context.terms) }
+  cpSync(at('hospital'), at('stopped'), { recursive: true })
+  const directory = must(await openDirectory(at('stopped'), at('passphrase')))
+  await directory.highWater.raise(stopped.id, markOf(state))
+  await directory.store.write({ puts: [terms, channelRow(stopped), stoppedRow(stopped.id, 'C6')], deletes: [] })
+  await directory.close()
+  const wrong = async () => (await examineStopped(at('stopped'), at('passphrase'))).filter(({ mend }) => mend !== null)
+  const mend = new RegExp(`meridian channel resume ${stopped.text} --dir`)
+  t.match(await wrong(), [{ check: 'channel', verdict: 'FAIL', text: /stopped at C6/, mend }])
+  const resume = ['channel', 'resume', stopped.text.slice(0, 8), ...dir('stopped')]
+  t.match(await tried(...resume), { code: 2, err: /--yes/ })
+  t.match(await did(...resume, '--yes'), { channel: stopped.text, stopped: null })
+  t.same(await wrong(), [])
+  t.match(await tried(...resume, '--yes'), { code: 3, err: /not_found/ })
+})
+
+t.test('doctor: a clock that is a day off', async (t) => {
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  Date.now = () => now() + 86_400_000
+  const found = await ledgerChecks(at('hospital'), ledgerUrl, await readGenesis(at('hospital', 'genesis.cbor')))
+  const clock = found.find(({ check }) => check === 'clock')
+  t.match(clock, { verdict: 'warn', text: /clock is 86\d{3} s ahead of the ledger/, mend: /timedatectl/ })
+  t.notOk(clock?.recovery)
+})
+
 t.test('what doctor says of a running node: what each fault of a channel and of a tower takes', async (t) => {
   const tower = {
     account: 'ab'.repeat(33),
@@ -168,7 +207,14 @@ t.test('a backup of a node that stands still', async (t) => {
 })
 
 t.test('a backup of one that runs, and what is restored of it', async (t) => {
-  const hub = await started('hub', ...dir('hub'))
+  // Two nodes of one process, each with its own keys, port and API.
+  t.match(await tried('hub', ...dir('second'), ...dir('second')), { code: 2, err: /named twice/ })
+  const hub = await started('hub', ...dir('hub'), ...dir('second'))
+  const [one, other] = hub.lines as [Record<string, unknown>, Record<string, unknown>]
+  t.match([one, other], [{ dir: at('hub'), forwarding: true }, { dir: at('second'), forwarding: true }])
+  for (const field of ['account', 'listening', 'api']) t.not(one[field], other[field], field)
+  for (const name of ['hub', 'second']) t.equal((await tried('channel', 'list', ...dir(name))).code, 0)
+  t.match(await tried('start', ...dir('second')), { code: 3, err: /store_locked/ })
   const hospital = await started('start', ...dir('hospital'))
   const address = hub.lines[0]!['address'] as string
   t.match(await did('peer', 'connect', address, ...dir('hospital')), { peer: address.split('@')[0] })

@@ -138,6 +138,7 @@ function announce({ dir, node, api }: HostedNode, out: Output): void {
     channels,
     channelsReady,
     recovering,
+    stopped,
     forwarding,
     feesEarned,
     towers,
@@ -152,6 +153,7 @@ function announce({ dir, node, api }: HostedNode, out: Output): void {
       ...(recovering === 0
         ? []
         : [['RECOVERY', `${recovering} channels: each closes with its peer (docs/recovery.md)`]]),
+      ...(stopped === 0 ? [] : [['STOPPED', `${stopped} channels, by a defect: meridian doctor --dir ${dir}`]]),
       ...(forwarding ? [['hub', `forwards; earned ${formatGrouped(feesEarned)}`]] : []),
       ...(towers.length === 0
         ? []
