@@ -211,7 +211,13 @@ t.test('a backup of one that runs, and what is restored of it', async (t) => {
   t.match(await tried('hub', ...dir('second'), ...dir('second')), { code: 2, err: /named twice/ })
   const hub = await started('hub', ...dir('hub'), ...dir('second'))
   const [one, other] = hub.lines as [Record<string, unknown>, Record<string, unknown>]
-  t.match([one, other], [{ dir: at('hub'), forwarding: true }, { dir: at('second'), forwarding: true }])
+  t.match(
+    [one, other],
+    [
+      { dir: at('hub'), forwarding: true },
+      { dir: at('second'), forwarding: true },
+    ],
+  )
   for (const field of ['account', 'listening', 'api']) t.not(one[field], other[field], field)
   for (const name of ['hub', 'second']) t.equal((await tried('channel', 'list', ...dir(name))).code, 0)
   t.match(await tried('start', ...dir('second')), { code: 3, err: /store_locked/ })
