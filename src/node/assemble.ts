@@ -386,9 +386,8 @@ export async function assemble(given: NodeOptions): Promise<NodeParts> {
     recovery,
     gossip,
   })
-  const handlers = conversation
   const features = (config.forwarding ? [FEATURES.gossip, FEATURES.relays] : [FEATURES.gossip]).map(optional)
-  const reached = { key: keys.signing, ledger: chain.ledger, features, logger, timers, entropy, handlers }
+  const reached = { key: keys.signing, ledger: chain.ledger, features, logger, timers, entropy, handlers: conversation }
   const peers = options.transport(reached)
   const { registry } = base.locks
   const watch = new ChainWatch(chain, engine, channels, registry, conversation, logger, timers, await chain.now())
