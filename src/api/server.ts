@@ -1,6 +1,7 @@
 /** The operator API of one node: loopback, bearer tokens with scopes, JSON in and out (PRODUCT.md). */
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { MeridianError } from '../base/errors.js'
@@ -97,6 +98,7 @@ function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstanc
     frameworkErrors: (error, request, reply) => fail(logger, error, request, reply),
   })
   app.server.maxConnections = LIMITS.api_connections
+  app.server.on('checkExpectation', (_request, response) => refuseExpectation(response))
   app.addHook('onRequest', async ({ headers, routeOptions, socket }) => {
     const { scopes } = routeOptions.config
     if (scopes === null) return // as cheap as a refusal, and a probe must not starve beside a flood
@@ -129,6 +131,12 @@ function refuseUnparsed(reason: string, socket: Duplex): void {
   const body = JSON.stringify({ ...problemOf(refusal), status: Number(line.slice(0, 3)) })
   const headers = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
   socket.end(`HTTP/1.1 ${line}\r\n${headers}\r\n\r\n${body}`)
+}
+
+/** RFC 9110: nothing is expected of this API but `100-continue`, which HTTP's own side answers. */
+function refuseExpectation(response: ServerResponse): void {
+  const problem = { ...problemOf(new MeridianError('bad_request', 'expect: 100-continue')), status: 417 }
+  response.writeHead(417, { 'content-type': PROBLEM_TYPE, connection: 'close' }).end(JSON.stringify(problem))
 }
 
 /** Bytes that say they are something else than they are read as. @throws MeridianError `bad_request` */

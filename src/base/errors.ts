@@ -217,6 +217,10 @@ export const ERRORS = {
     'add_capacity',
     'The last hub cannot pass the amount on to the payee: the payee is away, or its inbound capacity is used up. The payee asks for more: `meridian channel open <hub> --deposit … --ask-inbound …`.',
   ),
+  no_circle: entry(
+    'add_capacity',
+    'No way is known from the peer of the one channel to the peer of the other: they need a public channel with each other.',
+  ),
   no_route: entry('add_capacity', 'No channel of this node leads to the payee or to a hub of the invoice.'),
   onion_replayed: entry('fix_request', 'This onion packet was seen before.'),
   onion_unreadable: entry('fix_request', 'The onion packet is not made for this node and this lock.'),

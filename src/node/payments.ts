@@ -113,6 +113,7 @@ export class Payments {
   quote(invoice: Invoice, feeMax: Amount): Result<PaymentQuote> {
     const allowed = this.#payable(invoice)
     if (!allowed.ok) return allowed
+    if (this.#isPaid(invoice)) return refuse('invoice_paid')
     const all = { amount: invoice.amount, feeMax, partsMax: LIMITS.payment_parts }
     const routes = this.#plan(invoice, all, new Learnt(this.parts.account))
     if (!routes.ok) return routes
@@ -159,6 +160,15 @@ export class Payments {
     return payment?.phase === 'succeeded' ? payment : undefined
   }
 
+  /** R1: by the payment of some key. @param step where within one: sees what it wrote, else what is durable */
+  #isPaid(invoice: Invoice, step?: Tx): boolean {
+    const key = (step ?? this.store).get(payingKey(invoiceDigest(invoice)))
+    if (key === undefined) return false
+    const row = keyOf(new TextDecoder().decode(key))
+    const payment = step === undefined ? this.#rows.durable(this.store, row) : this.#rows.get(step, row)
+    return payment !== undefined && payment.phase !== 'failed'
+  }
+
   #read(tx: Pick<Tx, 'get'>, key: string): Payment | undefined {
     return this.#rows.get(tx, keyOf(key))
   }
@@ -172,12 +182,8 @@ export class Payments {
     }
     const allowed = this.#payable(invoice, toSelf)
     if (!allowed.ok) return allowed
+    if (this.#isPaid(invoice, tx)) return refuse('invoice_paid')
     const id = invoiceDigest(invoice)
-    const paying = tx.get(payingKey(id))
-    if (paying !== undefined) {
-      const other = this.#read(tx, new TextDecoder().decode(paying))
-      if (other !== undefined && other.phase !== 'failed') return refuse('invoice_paid')
-    }
     const payment = createPayment(request)
     if (!payment.ok) return payment
     const refund = this.#refund(tx, request)

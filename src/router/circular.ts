@@ -35,7 +35,7 @@ export function findCircular(
   const { self, now, amountBits, success, avoid, policyOf, channels } = context
   const [comesBack, leaves] = invoice.hints
   const own = channels.find(({ channel }) => leaves !== undefined && equalBytes(channel, leaves.channel))
-  if (comesBack === undefined || leaves === undefined || own === undefined) return refuse('no_route')
+  if (comesBack === undefined || leaves === undefined || own === undefined) return refuse('no_circle')
   if (equalBytes(comesBack.hub, leaves.hub)) return refuse('circular_route')
   if (part < 1n || part > invoice.amount || !amount(part, amountBits).ok) return refuse('bad_amount')
   if (!own.ready) return refuse('next_hop_unavailable')
@@ -66,5 +66,6 @@ export function findCircular(
     },
   )
   if (routes.length > 0) return ok(routes)
-  return refuse(PATH_REFUSALS.findLast((refusal) => refusals.has(refusal)) ?? 'no_route')
+  const nearest = PATH_REFUSALS.findLast((refusal) => refusals.has(refusal))
+  return refuse(nearest === undefined || nearest === 'no_route' ? 'no_circle' : nearest) // it speaks of payees
 }

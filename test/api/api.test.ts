@@ -249,6 +249,7 @@ t.test('a channel, invoices and payments', async (t) => {
   const again = await alice.post('/v1/payments', 'pay-1', { invoice: invoice.invoice, fee_max_minor: '10' })
   t.same([again.status, again.headers.get('idempotency-replayed')], [201, 'true'])
   t.equal(await refusal(alice.client.pay('pay-2', invoice.invoice, cents(10n))), 'invoice_paid')
+  t.equal(await refusal(alice.client.quote(invoice.invoice, cents(10n))), 'invoice_paid', 'and has no price any more')
   t.same(
     { ...(await bob.client.invoice(invoice.id)), receipt: null },
     { ...invoice, paid: true, can_receive_minor: null },

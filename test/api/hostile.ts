@@ -129,5 +129,9 @@ export function brokenRequests(token: string): readonly (readonly [string, numbe
     [`${typedHead}Content-Length: ${invoiced.length}\r\nTransfer-Encoding: chunked\r\n\r\n${invoiced}`, 400],
     [`${typedHead}Idempotency-Key: other\r\nContent-Length: ${invoiced.length}\r\n\r\n${invoiced}`, 400],
     [`${typedHead}Content-Length: 500\r\n\r\n${invoiced}`, 400],
+    [`${typedHead}Expect: something\r\nContent-Length: ${invoiced.length}\r\n\r\n${invoiced}`, 417],
+    // Both without an end: refused at their bound, not at the end that never comes.
+    [`${typedHead}Transfer-Encoding: chunked\r\n\r\n${`1000\r\n${' '.repeat(4_096)}\r\n`.repeat(17)}`, 413],
+    [`${typedHead}Transfer-Encoding: chunked\r\n\r\n1;${'x'.repeat(20_000)}`, 400],
   ]
 }

@@ -54,7 +54,7 @@ const informed = (t: Test) =>
     const key = `probe ${probes++}`
     must(await alice.node.rebalance(key, wish(1n)))
     const code = (await ended(key))?.code ?? null
-    if (code === 'no_route' || code === 'next_hop_unavailable') return false
+    if (code === 'no_circle' || code === 'next_hop_unavailable') return false
     t.equal(code, null)
     return true
   })
@@ -134,7 +134,7 @@ t.test('R7: the rules of who grants inbound capacity, each refused with what it 
     shareBudget: cents(60_000n),
     fundsKept: cents(30_000n),
   }
-  const dave = await village.start('dave', { ...always, open: { ...policy, peers: [alice.node.account] } })
+  const dave = await village.start('dave', { ...hubs, open: { ...policy, peers: [alice.node.account] } })
   await village.fund(dave, 100_000n)
   for (const { node } of [alice, bob]) must(await node.connect({ account: dave.node.account, url: dave.url }))
   let keys = 0
@@ -152,9 +152,12 @@ t.test('R7: the rules of who grants inbound capacity, each refused with what it 
   t.match(await asks(999n, 0n), refused('open_not_allowed', 'deposit at least 10.00'))
   t.match(await asks(20_000n, 50_001n), refused('open_not_allowed', 'inbound at most 500.00'))
   t.match(await asks(1_000n, 3_001n), refused('open_not_allowed', 'inbound at most 30.00'), 'three times the deposit')
-  t.match(await asks(20_000n, 40_000n), { ok: true })
+  const toDave = must(await asks(20_000n, 40_000n))
   t.match(await asks(20_000n, 20_001n), refused('open_no_funds'), 'the budget')
   t.match(await asks(20_000n, 20_000n), { ok: true }, 'to the unit')
   t.match(await asks(20_000n, 1n), refused('open_no_funds'))
   t.match(await asks(20_000n, 0n), { ok: true }, 'a channel without a share is no matter of the budget')
+
+  await until(async () => (await alice.node.rebalance('apart', { ...wish(1n), to: toDave })).ok)
+  t.match(await ended('apart'), { code: 'no_circle' }, 'dave’s only channels are with alice')
 })
