@@ -27,7 +27,8 @@ export const TOWER_DRIVEN =
 
 export async function* towerSuite(town: Town, plan: Plan, options: TowerOptions): AsyncGenerator<Run> {
   const { progress } = plan
-  const { channels, breaches } = options
+  const { channels } = options
+  const breaches = Math.min(options.breaches, ...channels.slice(-1)) // one of each channel
   await town.found()
   progress.say('ledger and issuer are up')
   const yard = await Yard.build(town, options)

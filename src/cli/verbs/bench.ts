@@ -129,7 +129,12 @@ const TOWER: Suite<TowerOptions> = {
   more: (command) =>
     command
       .option('--channels <counts>', 'watched; several, rising: 1000,10000', (text) => rising(text), [10_000])
-      .option('--breaches <count>', 'exits with revoked states, posted at once', integer(1, 4_000), 1_000)
+      .option(
+        '--breaches <count>',
+        'exits with revoked states, posted at once, at most one of each channel',
+        integer(1, 4_000),
+        1_000,
+      )
       .option('--clients <count>', 'accounts whose channels they are', integer(1, 64), 8),
   run: towerSuite,
 }
