@@ -240,5 +240,7 @@ t.test('L7: a part that fails at a head keeps it from no other, and hears it aga
   told(gossip, 'advanced', 'gossip')
   await ledger.advance({ seconds: 1 })
   await until(() => heard.includes('towers'))
-  t.same(heard, ['towers failed', 'exits', 'gossip', 'towers failed', 'towers'])
+  t.same(heard.slice(0, 3), ['towers failed', 'exits', 'gossip'])
+  const towersHeard = heard.filter((what) => what.startsWith('towers')) // another head may come in between
+  t.same(towersHeard.slice(0, 3), ['towers failed', 'towers failed', 'towers'])
 })
