@@ -22,6 +22,7 @@ import { addNodeRoutes } from './routes/node.js'
 import { addPaymentRoutes } from './routes/payments.js'
 import { addTokenRoutes } from './routes/tokens.js'
 import { Routes } from './routes.js'
+import { Strangers } from './strangers.js'
 import { Tokens } from './tokens.js'
 
 export interface ApiOptions {
@@ -37,6 +38,7 @@ export interface ApiOptions {
   readonly requests_per_s?: number
   readonly heartbeat_ms?: number
   readonly stall_ms?: number
+  readonly stranger_ms?: number
 }
 
 export interface Api {
@@ -54,7 +56,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const now = () => node.time
   const tokens = new Tokens(node.engine, token, now)
   const rates = new Rates(options.requests_per_s ?? LIMITS.api_requests_per_s, LIMITS.api_addresses)
-  const app = createApp(logger, tokens, rates)
+  const strangers = new Strangers(options.stranger_ms ?? LIMITS.api_stranger_ms)
+  const app = createApp(logger, tokens, rates, strangers)
   const metrics = new Metrics(node)
   watchRequests(app, metrics)
   const routes = new Routes({
@@ -87,7 +90,7 @@ async function closeApi(app: FastifyInstance, dir: string, stopping: AbortContro
   clearTimeout(cut)
 }
 
-function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstance {
+function createApp(logger: Logger, tokens: Tokens, rates: Rates, strangers: Strangers): FastifyInstance {
   const app = fastify({
     exposeHeadRoutes: false,
     bodyLimit: LIMITS.api_body_bytes,
@@ -98,6 +101,7 @@ function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstanc
     frameworkErrors: (error, request, reply) => fail(logger, error, request, reply),
   })
   app.server.maxConnections = LIMITS.api_connections
+  app.server.on('connection', (socket) => strangers.enter(socket)).on('drop', () => strangers.makeRoom())
   app.server.on('checkExpectation', (_request, response) => refuseExpectation(response))
   app.addHook('onRequest', async ({ headers, routeOptions, socket }) => {
     const { scopes } = routeOptions.config
@@ -105,6 +109,7 @@ function createApp(logger: Logger, tokens: Tokens, rates: Rates): FastifyInstanc
     const caller = tokens.callerOf(headers.authorization, socket.remoteAddress)
     if (!rates.take(caller?.id ?? `from ${socket.remoteAddress}`)) throw new MeridianError('api_rate')
     if (caller === undefined) throw new MeridianError('unauthorized')
+    strangers.known(socket)
     if (scopes === undefined || caller.scopes.includes('admin')) return
     if (!scopes.some((one) => caller.scopes.includes(one)))
       throw new MeridianError('scope_missing', scopes.join(' or '))

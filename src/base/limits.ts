@@ -161,6 +161,9 @@ export const LIMITS = {
   api_body_bytes: 65_536,
   api_json_depth: 8,
   api_connections: 256,
+  /** Connections that have shown no token; above it the longest silent one goes, unless it came just now. */
+  api_strangers: 128,
+  api_stranger_ms: 2_000,
   api_streams: 32,
   api_page: 1_000,
   api_tokens: 64,

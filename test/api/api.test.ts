@@ -260,6 +260,7 @@ t.test('a channel, invoices and payments', async (t) => {
   const failed = await alice.client.pay('pay-3', large.invoice, cents(10n))
   t.match(failed, { status: 'failed', receipt: null, failed_at: null }, 'a failed payment is a resource')
   t.match(large, { can_receive_minor: 500_000n - 1_234n, warning: 'no_capacity_to_payee' }, 'R7: said before it fails')
+  t.match(await bob.client.createInvoice('claim-3', cents(498_766n), 'claim 3'), { warning: null }, 'to the unit')
   const detail = 'fees included, 4,987.66 can be sent, 4,987.66 of it at once'
   await t.rejects(alice.client.quote(large.invoice, cents(10n)), { code: 'no_capacity', detail })
   t.ok(failed.code !== null && failed.code in ERRORS)

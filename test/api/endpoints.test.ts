@@ -1,6 +1,6 @@
 /** The table of endpoints before a real node: who may call what, and that answers are what the document says. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, get } from 'node:http'
+import { type AddressInfo, connect as connectSocket } from 'node:net'
 import t from 'tap'
 import { z } from 'zod'
 import { ApiClient } from '../../src/api/client.js'
@@ -17,7 +17,7 @@ import { Nodes, refusal } from './nodes.js'
 const pool = createPool({ threads: 1 })
 const ledger = await new People(pool).ledger()
 const nodes = new Nodes(t.testdir(), ledger, pool)
-const alice = await nodes.start(await nodes.create('alice'), {}, { heartbeat_ms: 50 })
+const alice = await nodes.start(await nodes.create('alice'), {}, { heartbeat_ms: 50, stranger_ms: 0 })
 t.teardown(async () => {
   await alice.close()
   await ledger.close()
@@ -240,4 +240,26 @@ t.test('the client: whatever answers a write, the outcome is known or `unavailab
   }
   answer = { status: 500, body: problem('internal') }
   t.equal(await refusal(client.node()), 'internal')
+})
+
+t.test('connections that say nothing keep nobody out, and take nothing from who has a token', async (t) => {
+  const stream = await alice.call('GET', '/v1/events?after=5', { accept: 'text/event-stream' })
+  const reader = stream.body!.getReader()
+  const port = Number(new URL(alice.api.url).port)
+  const silent = Array.from({ length: LIMITS.api_connections + 50 }, () => {
+    const socket = connectSocket(port, '127.0.0.1', () => socket.write('GET /v1/node HTTP/1.1\r\nHost: x\r\n'))
+    return socket.on('error', () => {})
+  })
+  t.teardown(() => silent.map((socket) => socket.destroy()))
+  await Promise.all(silent.map((socket) => new Promise((resolve) => socket.once('connect', resolve))))
+  const health = () =>
+    new Promise<number>((resolve) => {
+      const fresh = { agent: false } // a connection of its own
+      get(`${alice.api.url}/healthz`, fresh, (response) => resolve(response.resume().statusCode ?? 0)).on('error', () =>
+        resolve(0),
+      )
+    })
+  t.equal((await health()) || (await health()), 200, 'if not the first knock, the second')
+  t.match(await reader.read(), { done: false }, 'the stream goes on')
+  await reader.cancel()
 })

@@ -59,6 +59,7 @@ t.test('direct pays: figures of every process, checked balances, a report with p
     'rate',
     'p50_ms',
     'p90_ms',
+    'p95_ms',
     'p99_ms',
     'p999_ms',
     'max_ms',

@@ -73,12 +73,12 @@ export function checkBalances(balances: readonly Balance[]): 'ok' {
 }
 
 export function runText(run: Run): string {
-  const { label, rate, done, failed, failures, p50_ms, p90_ms, p99_ms, p999_ms, max_ms, steal_pct } = run
+  const { label, rate, done, failed, failures, p50_ms, p90_ms, p95_ms, p99_ms, p999_ms, max_ms, steal_pct } = run
   const ms = (value: number): string => value.toFixed(value < 10 ? 2 : 1)
   const why = Object.entries(failures).map(([code, count]) => `${count} ${code}`)
   return [
     `${label.padEnd(24)} ${rate.toFixed(rate < 100 ? 1 : 0).padStart(7)}/s   p50 ${ms(p50_ms)}  p90 ${ms(p90_ms)}  ` +
-      `p99 ${ms(p99_ms)}  p99.9 ${ms(p999_ms)}  max ${ms(max_ms)} ms   done ${done}  failed ${failed}` +
+      `p95 ${ms(p95_ms)}  p99 ${ms(p99_ms)}  p99.9 ${ms(p999_ms)}  max ${ms(max_ms)} ms   done ${done}  failed ${failed}` +
       `${why.length === 0 ? '' : ` (${why.join(', ')})`}  steal ${steal_pct?.toFixed(1) ?? '?'} %` +
       `${run.balance_check === null ? '' : '  balances ok'}`,
     ...run.processes.map(processText),

@@ -9,6 +9,7 @@ const PLOTTED = [0, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.
 export interface LatencyFigures {
   readonly p50_ms: number
   readonly p90_ms: number
+  readonly p95_ms: number
   readonly p99_ms: number
   readonly p999_ms: number
   readonly max_ms: number
@@ -29,6 +30,7 @@ export class Latency {
     return {
       p50_ms: at(50),
       p90_ms: at(90),
+      p95_ms: at(95),
       p99_ms: at(99),
       p999_ms: at(99.9),
       max_ms: this.#histogram.totalCount === 0 ? 0 : this.#histogram.maxValue / 1_000,
