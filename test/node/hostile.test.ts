@@ -10,6 +10,8 @@ import { LIMITS } from '../../src/base/limits.js'
 import { packOperations } from '../../src/channel/operation.js'
 import type { OfferBody, Operation } from '../../src/channel/types.js'
 import { nodeCodec } from '../../src/node/messages.js'
+import { routeSecrets, sessionKeyFrom } from '../../src/router/onion/crypto.js'
+import { buildOnion, onionBinding } from '../../src/router/onion/packet.js'
 import { openDirectory } from '../../src/store/directory.js'
 import { tableRange } from '../../src/store/tables.js'
 import { must } from '../chain-adapter/fixtures.js'
@@ -217,13 +219,13 @@ t.test('garbage in locks that are right for the channel, where the hub leads', a
   puppet.input({ type: 'connected' })
   while (puppet.state.link !== 'live') await puppet.pump()
   const rows = await rowsOf('obligation')
-  const lock = (i: number): OfferBody => ({
-    kind: 'lock',
-    amount: cents(BigInt(1 + rng.below(50))),
-    point: curve.multiplyBase(Uint8Array.from([1, ...rng.bytes(30), 1]) as Scalar),
-    expiry: village.ledger.head.time + 60 + rng.below(1_000_000),
-    payload: rng.bytes([0, 1, 1_365, 1_366, 1_367, LIMITS.lock_payload_bytes][i % 6]!),
-  })
+  const lock = (i: number): OfferBody => {
+    const point = curve.multiplyBase(Uint8Array.from([1, ...rng.bytes(30), 1]) as Scalar)
+    const expiry = village.ledger.head.time + 60 + rng.below(1_000_000)
+    const lengths = [0, 1, 1_365, 1_366, 1_367, LIMITS.lock_payload_bytes]
+    const payload = i % 2 === 0 ? onionFor(point, rng, i % 4 === 0) : rng.bytes(rng.pick(lengths))
+    return { kind: 'lock', amount: cents(BigInt(1 + rng.below(50))), point, expiry, payload }
+  }
   const { wrong } = await besides(async (said) => {
     for (let wave = 0; wave < 4; wave++) {
       puppet.input({ type: 'offer', operations: Array.from({ length: 60 }, (_, i) => lock(i)) })
@@ -243,6 +245,15 @@ t.test('garbage in locks that are right for the channel, where the hub leads', a
   t.ok(states.size > 8 && [...states.values()].every(({ size }) => size === 1), 'C7: one content per version')
   await refusedProposals(t, puppet, rng)
 })
+
+/** Made for the hub and this lock: what it says is garbage, or a bit of it is changed. */
+function onionFor(point: Point, rng: Rng, changed: boolean): Uint8Array {
+  const session = sessionKeyFrom(rng.bytes(32))
+  const hop = { payload: rng.bytes(2 + rng.below(400)), associatedData: onionBinding(village.ledger.ledger, point) }
+  const onion = must(buildOnion(session, routeSecrets(session, [hub.node.account]), [hop]))
+  if (changed) onion[rng.below(onion.length)]! ^= 1 << rng.below(8)
+  return onion
+}
 
 const returned = (puppet: Puppet): number => puppet.effects.filter(({ type }) => type === 'lockReturned').length
 
