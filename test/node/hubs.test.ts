@@ -72,8 +72,9 @@ t.test('R4: a price that changes at run time is known, paid, and gone around', a
   must(await payer.node.pay('key-2', text, cents(100n)))
   t.match(await payer.node.waitPayment('key-2', 60_000), { status: 'succeeded', hops: 3, fee: 21n, attempts: 1 })
   t.equal(hospital.node.channel(over3)?.balance, 100_001n, 'over the third hub')
+  const unpaid = await invoiceFor('claim-2, once more', 100_000n)
   must(await hub1.node.setPolicy(to2, policyOf(hub1, 0)))
-  await until(() => feeOf(text) === 10n)
+  await until(() => feeOf(unpaid) === 10n)
 })
 
 t.test('R5: a hub that goes is gone around, and that is remembered', async (t) => {
