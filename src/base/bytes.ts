@@ -26,6 +26,9 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 /** A view, not a copy. */
 export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 
+/** As maps in memory have it as a key: a character a byte, in the same order. */
+export const keyText = (bytes: Uint8Array): string => bufferOf(bytes).toString('latin1')
+
 export const bytesToHex = (bytes: Uint8Array): string => bufferOf(bytes).toString('hex')
 
 /** A plain Uint8Array of its own, whatever the parts are views of. */
@@ -39,6 +42,24 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
     at += part.length
   }
   return out
+}
+
+/** The parts in their order, as few pieces of at most so many bytes as that makes; a longer part is one by itself. */
+export function concatUpTo(bytesMax: number, parts: readonly Uint8Array[]): Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  let piece: Uint8Array[] = []
+  let bytes = 0
+  for (const part of parts) {
+    if (piece.length > 0 && bytes + part.length > bytesMax) {
+      pieces.push(concatBytes(...piece))
+      piece = []
+      bytes = 0
+    }
+    piece.push(part)
+    bytes += part.length
+  }
+  if (piece.length > 0) pieces.push(concatBytes(...piece))
+  return pieces
 }
 
 const encoder = new TextEncoder()

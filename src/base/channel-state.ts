@@ -4,6 +4,7 @@ import { cbor, decodeAs, zBytes, zBytesUpTo, zCount, zDigest, zPoint } from './c
 import { type Point, parsePoint } from './curve/index.js'
 import { taggedHash } from './digest.js'
 import { LIMITS } from './limits.js'
+import { oncePer } from './once.js'
 import { ok, type Result, refuse } from './result.js'
 
 /** 0 is the channel's opener, 1 its peer: in states, deposits, locks and proofs alike. */
@@ -26,16 +27,9 @@ export interface PublicLock {
 const LOCK_BYTES = 83
 
 /** A lock never changes, and stands in every state of its life. */
-const encodedLocks = new WeakMap<PublicLock, Uint8Array>()
-
-function encodeLock(lock: PublicLock): Uint8Array {
-  const known = encodedLocks.get(lock)
-  if (known !== undefined) return known
-  const { id, from, commitment, point, expiry } = lock
-  const encoded = concatBytes(u64(id), Uint8Array.of(from), commitment, point, u64(expiry))
-  encodedLocks.set(lock, encoded)
-  return encoded
-}
+const encodeLock = oncePer(({ id, from, commitment, point, expiry }: PublicLock) =>
+  concatBytes(u64(id), Uint8Array.of(from), commitment, point, u64(expiry)),
+)
 
 export const encodeLocks = (locks: readonly PublicLock[]): Uint8Array => concatBytes(...locks.map(encodeLock))
 

@@ -15,6 +15,7 @@ import { modQ, type Point, type Scalar, scalarToBigint } from '../base/curve/ind
 import { prf, prfScalar, taggedHash } from '../base/digest.js'
 import { invariant } from '../base/errors.js'
 import type { VersionKeys } from '../base/message/channel.js'
+import { oncePer } from '../base/once.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import type { ExitTerms } from '../chain-adapter/contract/channel-rules.js'
 import { commit } from '../privacy/commitment.js'
@@ -27,25 +28,14 @@ type LockFields = Pick<Lock, 'from' | 'id' | 'amount' | 'point' | 'expiry'>
 const packLock = (lock: LockFields): Uint8Array =>
   concatBytes(Uint8Array.of(lock.from), u64(lock.id), amountToBytes(lock.amount), lock.point, u64(lock.expiry))
 
-/** Locks and contents never change: what each comes to is worked out once, in however many versions or places it is. */
-const packedLocks = new WeakMap<Lock, Uint8Array>()
-const digests = new WeakMap<Content, Digest>()
-
-function packedLock(lock: Lock): Uint8Array {
-  const packed = packedLocks.get(lock) ?? packLock(lock)
-  packedLocks.set(lock, packed)
-  return packed
-}
+/** Locks and contents never change, in however many versions or places they are. */
+const packedLock = oncePer<Lock, Uint8Array>(packLock)
 
 /** C2: version, balances, locks with amounts; no commitment, ciphertext, R or hash. */
-export function contentDigest(content: Content): Digest {
-  const known = digests.get(content)
-  if (known !== undefined) return known
-  const { version, balances, locks } = content
-  const digest = taggedHash('channel-content', u64(version), ...balances.map(amountToBytes), ...locks.map(packedLock))
-  digests.set(content, digest)
-  return digest
-}
+export const contentDigest = oncePer(
+  ({ version, balances, locks }: Content): Digest =>
+    taggedHash('channel-content', u64(version), ...balances.map(amountToBytes), ...locks.map(packedLock)),
+)
 
 /** C2: constant for the lock's life. */
 const lockBlinding = (secret: Uint8Array, lock: LockFields): Scalar =>

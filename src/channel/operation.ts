@@ -1,10 +1,11 @@
 /** Packed operations (C4): fixed layouts, because at a thousand payments a round every byte and every parse counts. */
 import { AMOUNT_BYTES, amountFromBytes, amountToBytes } from '../base/amount.js'
-import { concatBytes, readU64, u64 } from '../base/bytes.js'
+import { concatBytes, concatUpTo, readU64, u64 } from '../base/bytes.js'
 import type { Side } from '../base/channel-state.js'
 import { type Point, parsePoint, parseScalar, type Scalar } from '../base/curve/index.js'
 import { unreachable } from '../base/errors.js'
 import { LIMITS } from '../base/limits.js'
+import { oncePer } from '../base/once.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import type { LockRef, Operation, OperationBody } from './types.js'
 
@@ -28,20 +29,13 @@ function bodyParts(body: OperationBody): Uint8Array[] {
   }
 }
 
-const packedForms = new WeakMap<Operation, Uint8Array>()
-
 /**
  * 1 kind, 8 id, body. The proposer is the sender of the message. Operations never change, so each is packed once,
  * however often a snapshot holds it.
  */
-export function packOperation(operation: Operation): Uint8Array {
-  const known = packedForms.get(operation)
-  if (known !== undefined) return known
-  const { id, body } = operation
-  const packed = concatBytes(Uint8Array.of(KIND[body.kind]), u64(id), ...bodyParts(body))
-  packedForms.set(operation, packed)
-  return packed
-}
+export const packOperation = oncePer(({ id, body }: Operation) =>
+  concatBytes(Uint8Array.of(KIND[body.kind]), u64(id), ...bodyParts(body)),
+)
 
 export const packOperations = (operations: readonly Operation[]): Uint8Array =>
   concatBytes(...operations.map(packOperation))
@@ -155,23 +149,8 @@ export function unpackOperations(bytes: Uint8Array, from: Side): Result<Operatio
 }
 
 /** Splits operations into messages of at most `LIMITS.propose_bytes`. */
-export function inMessages(operations: readonly Operation[]): Uint8Array[] {
-  const messages: Uint8Array[] = []
-  let parts: Uint8Array[] = []
-  let bytes = 0
-  for (const operation of operations) {
-    const packed = packOperation(operation)
-    if (bytes + packed.length > LIMITS.propose_bytes) {
-      messages.push(concatBytes(...parts))
-      parts = []
-      bytes = 0
-    }
-    parts.push(packed)
-    bytes += packed.length
-  }
-  if (parts.length > 0) messages.push(concatBytes(...parts))
-  return messages
-}
+export const inMessages = (operations: readonly Operation[]): Uint8Array[] =>
+  concatUpTo(LIMITS.propose_bytes, operations.map(packOperation))
 
 /** Identity of an operation or a lock: its proposer and id. */
 export const keyOf = (operation: LockRef): string => `${operation.from}/${operation.id}`

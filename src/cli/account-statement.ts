@@ -6,6 +6,7 @@
 import type { KnownEvent } from '../api/event-types.js'
 import { type Amount, formatDecimal } from '../base/amount.js'
 import { unreachable } from '../base/errors.js'
+import type { CarriedOver } from '../node/event-archive.js'
 import type { Holdings, LedgerMovement } from '../wallet/movements.js'
 
 export interface Line {
@@ -20,11 +21,8 @@ export interface Line {
   readonly reference: string
 }
 
-/** Events that have left the node's log: what they moved in channels, until when. */
-export interface CarriedOver {
-  readonly time: number
-  readonly channels: bigint
-}
+/** Events that have left the node's log. */
+type Carried = Pick<CarriedOver, 'time' | 'channels'>
 
 /** A channel as the node holds it: what is in it, or was in it last. */
 export interface ChannelBalance {
@@ -48,7 +46,7 @@ export function statementOf(
   movements: readonly LedgerMovement[],
   events: readonly KnownEvent[],
   channels: readonly ChannelBalance[],
-  carried?: CarriedOver,
+  carried?: Carried,
 ): Statement {
   const last = new Map(channels.map(({ channel, balance }) => [channel, balance]))
   const onLedger = movements.map((movement) => ledgerLine(movement, last))
@@ -66,7 +64,7 @@ const sumOf = (lines: readonly Line[]): { readonly ledger: bigint; readonly chan
 })
 
 /** @param old what the ledger moved before the newest event that has left: it stands in the export that archived those */
-function openingLine(old: readonly Line[], { time, channels }: CarriedOver): Line {
+function openingLine(old: readonly Line[], { time, channels }: Carried): Line {
   const { ledger, channels: crossed } = sumOf(old)
   const names = { counterparty: '', channel: '', reference: '' }
   return { time, kind: 'carried over', ledger, channels: crossed + channels, ...names }

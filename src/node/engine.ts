@@ -4,12 +4,12 @@
  * runs after that batch's sync and the high-water file's, strictly in order. Nothing can leave before it is durable,
  * because there is no other way out.
  */
+import { keyText } from '../base/bytes.js'
 import { MeridianError } from '../base/errors.js'
 import type { ChannelId } from '../base/ids.js'
 import type { Batch, Row, Store } from '../base/ports/store.js'
 import type { Mark } from '../store/high-water.js'
 import { appendEntry, truncateJournal } from '../store/journal.js'
-import { keyText } from '../store/tables.js'
 import { systemTimers, type Timers } from '../wire/environment.js'
 import { joinEntries } from './journal-entry.js'
 import { channelRow, type LiveChannel, markOf } from './live-channel.js'

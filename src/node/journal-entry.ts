@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { concatBytes } from '../base/bytes.js'
+import { concatUpTo } from '../base/bytes.js'
 import { cbor, zBytesUpTo, zCount, zDigest } from '../base/codec.js'
 import type { JournalEntry } from '../channel/types.js'
 
@@ -23,19 +23,4 @@ const JOINED_BYTES = 16_384
  * S1: the entries of one batch are on disk together or not at all, so they may share rows; a row is sealed, hashed and
  * later deleted by itself. @returns CBOR items one after the other, in the order of the entries.
  */
-export function joinEntries(entries: readonly Uint8Array[]): Uint8Array[] {
-  const joined: Uint8Array[] = []
-  let parts: Uint8Array[] = []
-  let bytes = 0
-  for (const entry of entries) {
-    if (parts.length > 0 && bytes + entry.length > JOINED_BYTES) {
-      joined.push(concatBytes(...parts))
-      parts = []
-      bytes = 0
-    }
-    parts.push(entry)
-    bytes += entry.length
-  }
-  if (parts.length > 0) joined.push(concatBytes(...parts))
-  return joined
-}
+export const joinEntries = (entries: readonly Uint8Array[]): Uint8Array[] => concatUpTo(JOINED_BYTES, entries)

@@ -2,8 +2,8 @@
  * Rows of one kind with their decoded values: what is under way is read at every event and changes at a few of them. What
  * is not kept is read from its row, so to forget one costs a decoding and nothing else.
  */
+import { keyText } from '../base/bytes.js'
 import { LIMITS } from '../base/limits.js'
-import { keyText } from '../store/tables.js'
 import type { Tx } from './engine.js'
 
 export interface RowForm<T> {

@@ -31,16 +31,8 @@ const product = (a: Local, address: Local, offset: number): Code => i64.mul(a.ge
 
 /** `multiply(out, a, b, n, limbs, inverse, columns)`: addresses, N's length, -1/N mod 2^27, room for 2*limbs + 4 sums. */
 function multiplyFunction(): WasmFunction {
-  const locals = new Locals(7)
-  const [out, a, b, n, limbs, inverse, columns] = [0, 1, 2, 3, 4, 5, 6].map((index) => locals.parameter(index)) as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ]
+  const locals = new Locals('out', 'a', 'b', 'n', 'limbs', 'inverse', 'columns')
+  const { out, a, b, n, limbs, inverse, columns } = locals.parameters
   const end = locals.variable(TYPE.i32)
   const sum = locals.variable(TYPE.i64)
   const carry = locals.variable(TYPE.i64)
@@ -67,7 +59,7 @@ function multiplyFunction(): WasmFunction {
     ...carry.set(i64.const(0)),
     ...carries,
   ]
-  return { name: 'multiply', parameters: 7, body: locals.body(code) }
+  return locals.function('multiply', code)
 }
 
 interface Operands {
@@ -140,15 +132,8 @@ function fourColumns(locals: Locals, at: Local, terms: readonly (readonly [Local
 
 /** `select(out, table, stride, entries, index, limbs)`: copies one entry of a table, reading all of them. */
 function selectFunction(): WasmFunction {
-  const locals = new Locals(6)
-  const [out, table, stride, entries, index, limbs] = [0, 1, 2, 3, 4, 5].map((at) => locals.parameter(at)) as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ]
+  const locals = new Locals('out', 'table', 'stride', 'entries', 'index', 'limbs')
+  const { out, table, stride, entries, index, limbs } = locals.parameters
   const [end, entry, from] = [1, 2, 3].map(() => locals.variable(TYPE.i32)) as [Local, Local, Local]
   const [wanted, four] = [1, 2].map(() => locals.variable(TYPE.v128)) as [Local, Local]
   const masked = v128.and(v128.load(from.get), v128.equal(v128.splat(entry.get), wanted.get))
@@ -171,7 +156,7 @@ function selectFunction(): WasmFunction {
       out.set(plus(out, 16)),
     ),
   ]
-  return { name: 'select', parameters: 6, body: locals.body(code) }
+  return locals.function('select', code)
 }
 
 interface Exports {

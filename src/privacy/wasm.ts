@@ -90,25 +90,27 @@ export interface Local {
   set(value: Code): Code
 }
 
-/** A function's parameters, which are all i32, and its variables. */
-export class Locals {
+/** A function's parameters, which are all i32, in their order, and its variables. */
+export class Locals<Name extends string = string> {
+  readonly parameters: Readonly<Record<Name, Local>>
+  readonly #count: number
   readonly #types: Type[] = []
 
-  constructor(private readonly parameters: number) {}
-
-  parameter(index: number): Local {
-    return localAt(index)
+  constructor(...names: readonly Name[]) {
+    this.#count = names.length
+    this.parameters = Object.fromEntries(names.map((name, index) => [name, localAt(index)])) as Record<Name, Local>
   }
 
   variable(type: Type): Local {
     this.#types.push(type)
-    return localAt(this.parameters + this.#types.length - 1)
+    return localAt(this.#count + this.#types.length - 1)
   }
 
-  /** The function's entry in the code section. */
-  body(code: Code): Code {
+  /** The function, with its entry in the code section. */
+  function(name: string, code: Code): WasmFunction {
     const declared = this.#types.flatMap((type) => [1, type])
-    return sized([...unsigned(this.#types.length), ...declared, ...code, 0x0b])
+    const body = sized([...unsigned(this.#types.length), ...declared, ...code, 0x0b])
+    return { name, parameters: this.#count, body }
   }
 }
 

@@ -8,6 +8,7 @@ import { curve, type Point, type Scalar } from '../base/curve/index.js'
 import { prfScalar, taggedHash } from '../base/digest.js'
 import type { LedgerId } from '../base/ids.js'
 import { LIMITS } from '../base/limits.js'
+import { oncePer } from '../base/once.js'
 import { ok, type Result, refuse } from '../base/result.js'
 import { plainPolicy, zPolicy } from './policy.js'
 
@@ -110,14 +111,8 @@ export function createInvoice(request: InvoiceRequest, seed: Uint8Array, key: Sc
   return formatInvoice(invoice).length <= LIMITS.invoice_characters ? ok(invoice) : refuse('too_long', 'invoice')
 }
 
-const publicKeys = new WeakMap<Scalar, Point>()
-
 /** A payee's key signs all of its invoices. */
-function publicOf(key: Scalar): Point {
-  const known = publicKeys.get(key) ?? curve.multiplyBase(key)
-  publicKeys.set(key, known)
-  return known
-}
+const publicOf = oncePer((key: Scalar): Point => curve.multiplyBase(key))
 
 /** bech32m without its 90-character limit: the signature, not the checksum, guards the content. */
 export function formatInvoice(invoice: Invoice): string {

@@ -1,4 +1,4 @@
-import { bufferOf, concatBytes, readU64, u64 } from '../base/bytes.js'
+import { concatBytes, readU64, u64 } from '../base/bytes.js'
 import { invariant } from '../base/errors.js'
 import type { Range } from '../base/ports/store.js'
 
@@ -59,9 +59,6 @@ export type Table = keyof typeof TABLES
 
 /** An id or name of at most 255 bytes, or a counter. Keys stay plain on disk: ids and counters only, never an amount. */
 export type KeyPart = Uint8Array | number
-
-/** A key as maps in memory have it. */
-export const keyText = (key: Uint8Array): string => bufferOf(key).toString('latin1')
 
 /**
  * Rows of one table order by their parts, counters numerically. Byte parts carry their length, so that no id runs into

@@ -1,4 +1,5 @@
 /** The one door to the curve (P8): group, ECDSA and ECDH over secp256k1, native where it loads, noble where not. */
+import { keyText } from '../bytes.js'
 import { ok, type Result, refuse } from '../result.js'
 import type { CurveBackend, Point, Signature, WidePoint } from './backend.js'
 import { counted } from './counted.js'
@@ -35,7 +36,7 @@ const SEEN_MAX = 8_192
 
 export function parsePoint(bytes: Uint8Array): Result<Point> {
   if (bytes.length !== 33) return refuse('bad_point')
-  const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  const name = keyText(bytes)
   if (seen.has(name)) return ok(bytes as Point)
   if (!curve.isPoint(bytes)) return refuse('bad_point')
   if (seen.size >= SEEN_MAX) seen.clear()

@@ -207,16 +207,17 @@ async function payClaims(
   }
   progress.say(sampleTable(samples, plan.nothing))
   let outage: Promise<Outage> | undefined
+  const struck = (): Promise<Outage> => {
+    outage ??= strike(stage, hubs[HUB], thief, progress)
+    return outage
+  }
   const ends = await progress.step('claims paid', (tell) =>
     payAll(members, rest, (ended) => {
       tell(`${ended + shown.length} of ${plan.payments.length}, canaries included`)
-      if (ended >= rest.length * STRUCK_AFTER) outage ??= strike(stage, hubs[HUB], thief, progress)
+      if (ended >= rest.length * STRUCK_AFTER) void struck()
     }),
   )
-  return {
-    ends: [...samples.map(({ end }) => end), ...ends],
-    outage: await (outage ?? strike(stage, hubs[HUB], thief, progress)),
-  }
+  return { ends: [...samples.map(({ end }) => end), ...ends], outage: await struck() }
 }
 
 /** Once no lock is left: a hub books a fee when both of its channels have taken the payment in. */
